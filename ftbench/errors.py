@@ -1,0 +1,139 @@
+"""Every error that ftbench raises, and the exit code that each one carries.
+
+Foreign errors (Docker, MLflow, file system) are translated once, at the wall where they arise.
+
+    FtbenchError
+    ├── ConfigError          2   the configuration; all problems at once
+    ├── LaunchError          3   nothing ran
+    │   ├── PreflightError       adapter, model, data, engine or tracker; all problems at once
+    │   ├── EngineError          no container engine answers, or it refuses us
+    │   ├── ImageError           the image is missing, foreign or cannot be built
+    │   └── RuntimeEnvironmentError  the local runtime's environment cannot be built
+    ├── ContainerError       4   the evaluation process started and did not end well
+    │   └── OutOfMemory          its memory limit, or the kernel, killed it
+    ├── ResultError          5   results missing, unreadable or incomplete
+    └── TrackingError        6   the scores are safe on disk, the tracker did not take them
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+EXIT_OK = 0
+EXIT_CONFIG = 2
+EXIT_LAUNCH = 3
+EXIT_CONTAINER = 4
+EXIT_RESULT = 5
+EXIT_TRACKING = 6
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing that is wrong, in the words a user needs.
+
+    Attributes:
+        tried: What ftbench looked at or tried, such as ``model.adapter=/out``.
+        happened: What it found there.
+        cure: What to type or change next; empty when there is nothing to add.
+        log: A file with more, or an empty string.
+    """
+
+    tried: str
+    happened: str
+    cure: str = ""
+    log: str = ""
+
+    def __str__(self) -> str:
+        lines = [f"{self.tried}: {self.happened}"]
+        if self.log:
+            lines.append(f"  log: {self.log}")
+        if self.cure:
+            lines.append(f"  try: {self.cure}")
+        return "\n".join(lines)
+
+
+class FtbenchError(Exception):
+    """Base of all ftbench errors.
+
+    Args:
+        problems: One problem, or all that were found; the message lists each.
+    """
+
+    exit_code = 1
+    title = "ftbench failed"
+
+    def __init__(self, problems: Problem | Sequence[Problem]) -> None:
+        self.problems = (problems,) if isinstance(problems, Problem) else tuple(problems)
+        super().__init__(self._message())
+
+    def _message(self) -> str:
+        if len(self.problems) == 1:
+            return f"{self.title}\n{self.problems[0]}"
+        listed = "\n".join(f"{i}. {problem}" for i, problem in enumerate(self.problems, 1))
+        return f"{self.title}: {len(self.problems)} problems\n{listed}"
+
+
+class ConfigError(FtbenchError):
+    """The configuration cannot be used."""
+
+    exit_code = EXIT_CONFIG
+    title = "The configuration cannot be used"
+
+
+class LaunchError(FtbenchError):
+    """The evaluation could not be started; no accelerator time was spent."""
+
+    exit_code = EXIT_LAUNCH
+    title = "The evaluation could not be started"
+
+
+class PreflightError(LaunchError):
+    """A check before the launch failed."""
+
+    title = "Preflight stopped the run before anything was started"
+
+
+class EngineError(LaunchError):
+    """No container engine answers, or it refused the request."""
+
+    title = "The container engine cannot be used"
+
+
+class ImageError(LaunchError):
+    """The evaluation image is missing, foreign, or cannot be built."""
+
+    title = "The evaluation image cannot be used"
+
+
+class RuntimeEnvironmentError(LaunchError):
+    """The local runtime's isolated environment cannot be built."""
+
+    title = "The local evaluation environment cannot be built"
+
+
+class ContainerError(FtbenchError):
+    """The evaluation process started and did not end well."""
+
+    exit_code = EXIT_CONTAINER
+    title = "The evaluation process did not end well"
+
+
+class OutOfMemory(ContainerError):
+    """The evaluation process was killed for its memory."""
+
+    title = "The evaluation process ran out of memory"
+
+
+class ResultError(FtbenchError):
+    """The results are missing, unreadable or incomplete."""
+
+    exit_code = EXIT_RESULT
+    title = "The results are not complete"
+
+
+class TrackingError(FtbenchError):
+    """The tracker did not take the scores; they are safe in the workspace."""
+
+    exit_code = EXIT_TRACKING
+    title = "The scores are safe on disk but were not recorded"

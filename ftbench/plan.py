@@ -1,0 +1,106 @@
+"""Turns a configuration into exactly what will happen: the value that ``launch`` executes.
+
+Building a plan reads files (to fingerprint them) and starts nothing. ``dry_run=true`` prints it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from ftbench.schema import RunFiles
+
+
+@dataclass(frozen=True)
+class Mount:
+    """A folder of the host as the evaluation program sees it.
+
+    Attributes:
+        source: Absolute path on the host.
+        target: Absolute path inside the container; equal to source in the local runtime.
+    """
+
+    source: Path
+    target: str
+    read_only: bool = True
+
+
+@dataclass(frozen=True)
+class DatasetPlan:
+    """One dataset as the user named it, resolved through the catalogue.
+
+    Attributes:
+        name: The user's name, which heads every table.
+        preset: OpenCompass preset file below ``opencompass/configs/datasets``.
+        subsets: OpenCompass abbrs, in preset order; empty when the catalogue does not know them.
+        data_paths: Paths below the data folder that must exist, such as ``data/mmlu``.
+    """
+
+    name: str
+    preset: str
+    subsets: tuple[str, ...]
+    data_paths: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class ModelPlan:
+    """What is evaluated, on the host.
+
+    Attributes:
+        base: Hugging Face id or absolute path, as recorded.
+        base_folder: Local folder of the base model; None when it must be downloaded.
+        adapter: Absolute adapter folder, or None.
+    """
+
+    base: str
+    base_folder: Path | None
+    adapter: Path | None
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One evaluation, complete: everything that a runtime needs and nothing to decide.
+
+    Attributes:
+        runtime: ``docker`` or ``local``.
+        workspace: Absolute folder of this model's evaluations.
+        run_dir: ``<workspace>/benchmark_results/<timestamp>``.
+        fingerprint: sha256 over everything that decides the scores, 64 hex digits.
+        fingerprint_parts: What went into it, for provenance and to say why two differ.
+        environment: Variables of the evaluation program, in ``schema.VARIABLES`` order first;
+            no secret is among them.
+        secrets: Names of secrets to forward, as files.
+        mounts: Host folders the program sees.
+        network: None for no network, else the network's name (docker).
+        user: ``uid:gid`` that the container runs as.
+    """
+
+    runtime: str
+    workspace: Path
+    run_dir: Path
+    model: ModelPlan
+    model_abbr: str
+    datasets: tuple[DatasetPlan, ...]
+    fingerprint: str
+    fingerprint_parts: dict[str, str]
+    environment: dict[str, str]
+    secrets: tuple[str, ...]
+    mounts: tuple[Mount, ...]
+    timeout_s: int
+    stop_grace_s: int
+    image: str
+    num_gpus: int
+    gpu_ids: tuple[str, ...]
+    memory: str | None
+    shm_size: str
+    tmp_size: str
+    pids_limit: int
+    network: str | None
+    user: str
+    python: str | None
+    environment_folder: Path | None
+
+    @property
+    def files(self) -> RunFiles:
+        """Every file name of the run folder."""
+        return RunFiles(self.run_dir)

@@ -1,0 +1,344 @@
+"""What the host and the evaluation program agree on: variables, files, and the result's shape.
+
+Standard library only: this one module is copied beside the program that runs inside the
+container. It holds no behaviour but reading and writing these shapes.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import types
+import typing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+SCHEMA_VERSION = 1
+
+OK = "ok"
+PARTIAL = "partial"
+FAILED = "failed"
+TIMEOUT = "timeout"
+SKIPPED = "skipped"
+PENDING = "pending"
+"""PENDING stands only in a result in progress; a collected result never has it."""
+STATUSES = (OK, PARTIAL, FAILED, TIMEOUT, SKIPPED, PENDING)
+
+VARIABLES: dict[str, str] = {
+    "BENCHMARK_DATASETS": "comma-separated dataset names; empty: nothing to do",
+    "BASE_MODEL": "Hugging Face id or path of the base (or full) model",
+    "ADAPTER_PATH": "absolute path of the adapter; empty: evaluate the base model itself",
+    "MODEL_ABBR": "readable unique name: base, kind, 8 hex digits of the fingerprint",
+    "MAX_OUT_LEN": "generation limit in tokens, where the preset sets none",
+    "BATCH_SIZE": "samples per inference batch",
+    "NUM_GPUS": "GPUs to use; 0: CPU",
+    "TEMPERATURE": "sampling temperature; 0: greedy",
+    "TOP_P": "nucleus sampling mass, above 0 up to 1; used when TEMPERATURE is above 0",
+    "MAX_SEQ_LEN": "input limit in tokens; empty: the model's own",
+    "USE_VLLM": "true: vLLM; false: transformers",
+    "CUSTOM_PROMPT": "system prompt put before every sample; empty: none",
+    "MODEL_TYPE": "auto, chat (the tokenizer's chat template) or base (plain text)",
+    "MERGE_ADAPTER": "auto, always or never: merge the adapter before vLLM serves it",
+    "DTYPE": "auto, float32, float16 or bfloat16",
+    "TRUST_REMOTE_CODE": "true: run code that comes with the model",
+    "SEED": "seed of every random generator, an integer",
+    "LIMIT": "first N rows of each subset; empty: all",
+    "GPU_MEMORY_UTILIZATION": "share of GPU memory that vLLM may take, above 0 up to 1",
+    "FINGERPRINT": "content fingerprint of the evaluation, 64 hex digits",
+    "OUTPUT_PATH": "the run folder, which receives configs, logs, predictions, results",
+    "TIMEOUT_S": "seconds after which the program stops itself; 0: never",
+    "SCORING_TIMEOUT_S": "seconds that scoring one subset may take",
+    "SCORING_WORKERS": "scoring processes at a time",
+    "COMPASS_DATA_CACHE": "folder that contains data/ in OpenCompass's layout",
+    "SECRETS_PATH": "folder with one file per secret, named like its variable; empty: none",
+}
+"""The whole contract from host to container: name and meaning. A test holds it against the code."""
+
+SECRET_NAMES = ("HF_TOKEN", "OC_JUDGE_API_KEY")
+"""Variables that may reach the evaluation program, and then only as files under SECRETS_PATH."""
+
+
+@dataclass(frozen=True)
+class RunFiles:
+    """Every file name of one run folder, ``<workspace>/benchmark_results/<timestamp>``.
+
+    configs, logs, predictions, results and summary are OpenCompass's own layout.
+    """
+
+    root: Path
+
+    @property
+    def plan(self) -> Path:
+        """What was launched; written by the host before the start."""
+        return self.root / "plan.json"
+
+    @property
+    def opencompass_config(self) -> Path:
+        """The resolved OpenCompass config, which the stock command runs unchanged."""
+        return self.root / "configs" / "ftbench.py"
+
+    @property
+    def launch_log(self) -> Path:
+        """What the evaluation program printed, as it ran."""
+        return self.root / "logs" / "launch.log"
+
+    @property
+    def opencompass_log(self) -> Path:
+        """Everything that OpenCompass and the libraries under it printed."""
+        return self.root / "logs" / "opencompass.log"
+
+    @property
+    def predictions(self) -> Path:
+        return self.root / "predictions"
+
+    @property
+    def results(self) -> Path:
+        return self.root / "results"
+
+    @property
+    def progress(self) -> Path:
+        """The result so far; rewritten as the run goes."""
+        return self.root / "progress.json"
+
+    @property
+    def result(self) -> Path:
+        """The program's result; written last, so that its presence means complete."""
+        return self.root / "result.json"
+
+    @property
+    def summary(self) -> Path:
+        """The collected, checked result of the host."""
+        return self.root / "summary" / "summary.json"
+
+    @property
+    def report(self) -> Path:
+        return self.root / "report.md"
+
+    @property
+    def feedback(self) -> Path:
+        return self.root / "feedback.json"
+
+    def samples(self, abbr: str) -> Path:
+        """Samples of one subset: one JSON object per line, in dataset order."""
+        return self.root / "samples" / f"{abbr}.jsonl"
+
+
+@dataclass(frozen=True)
+class Reason:
+    """Why something is not ok.
+
+    Attributes:
+        kind: A class of failure, such as ``data_missing``, ``inference``, ``scoring``, ``timeout``.
+        message: The root-cause line.
+        log: Path of the log that tells more, relative to the run folder.
+    """
+
+    kind: str
+    message: str
+    log: str = ""
+
+
+@dataclass(frozen=True)
+class SubsetResult:
+    """One OpenCompass dataset row, such as ``lukaemon_mmlu_anatomy``.
+
+    Attributes:
+        abbr: OpenCompass's name of it.
+        name: The short name inside its dataset, such as ``anatomy``.
+        metric: Name of the headline metric; empty until scored.
+        score: The headline metric, unrounded, in the evaluator's own unit (most: percent).
+        metrics: All numeric metrics, unrounded.
+        expected: Samples that the dataset has (after LIMIT).
+        completed: Samples that have a prediction.
+        correct_known: Samples whose correctness is known; fewer than completed when OpenCompass
+            does not say, or its details do not reproduce its metric.
+        truncated: Samples whose output reached the generation limit; None when unknown.
+        seconds: Inference time, in seconds.
+        preset: OpenCompass preset file, below ``opencompass/configs/datasets``.
+        prompt_hash: sha256 of the dataset's prompt and retrieval configuration, 16 hex digits.
+        data_hash: sha256 of the rows that are asked, 16 hex digits.
+    """
+
+    abbr: str
+    name: str
+    status: str = PENDING
+    reason: Reason | None = None
+    metric: str = ""
+    score: float | None = None
+    metrics: dict[str, float] = field(default_factory=dict)
+    expected: int = 0
+    completed: int = 0
+    correct_known: int = 0
+    truncated: int | None = None
+    seconds: float = 0.0
+    preset: str = ""
+    mode: str = "gen"
+    prompt_hash: str = ""
+    data_hash: str = ""
+
+
+@dataclass(frozen=True)
+class DatasetResult:
+    """One dataset as the user named it, such as ``mmlu``.
+
+    Attributes:
+        score: Mean of the scored subsets, unrounded; None when none is scored.
+        aggregation: How score came about, such as ``mean of 57 subsets``.
+        subsets_done: Subsets that are ok; with len(subsets) the coverage of score.
+    """
+
+    name: str
+    status: str = PENDING
+    reason: Reason | None = None
+    metric: str = ""
+    score: float | None = None
+    aggregation: str = ""
+    subsets_done: int = 0
+    seconds: float = 0.0
+    subsets: tuple[SubsetResult, ...] = ()
+
+
+@dataclass(frozen=True)
+class ModelFacts:
+    """How the model was really loaded.
+
+    Attributes:
+        opencompass_type: Class of the OpenCompass wrapper.
+        chat_template: ``adapter``, ``base`` or ``none``: whose template formats the prompts.
+        adapter_tensors: Tensors of the adapter that were matched to the base model.
+        merged: The adapter was merged into the base before serving.
+        notes: Decisions a reader should know, one sentence each.
+    """
+
+    opencompass_type: str = ""
+    chat_template: str = ""
+    adapter_tensors: int = 0
+    merged: bool = False
+    device: str = ""
+    dtype: str = ""
+    load_seconds: float = 0.0
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Result:
+    """The whole result of one evaluation.
+
+    Attributes:
+        stage: ``starting``, ``loading``, ``running`` or ``done``.
+        failure: Why the whole run failed (no model, bad adapter), or None.
+        versions: Package versions inside, by name.
+        started_at, finished_at: Seconds since the epoch; finished_at 0 while running.
+    """
+
+    schema_version: int = SCHEMA_VERSION
+    fingerprint: str = ""
+    model_abbr: str = ""
+    stage: str = "starting"
+    failure: Reason | None = None
+    started_at: float = 0.0
+    finished_at: float = 0.0
+    model: ModelFacts = field(default_factory=ModelFacts)
+    versions: dict[str, str] = field(default_factory=dict)
+    datasets: tuple[DatasetResult, ...] = ()
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One sample, one repeat.
+
+    Attributes:
+        subset: OpenCompass abbr.
+        index: Position in the subset, from 0.
+        prompt: What was asked, before the chat template.
+        prediction: The model's raw answer.
+        extracted: The answer that the evaluator took from it; None when unknown.
+        correct: True, False, or None when OpenCompass does not say.
+        truncated: The output reached the generation limit; None when unknown.
+        output_tokens: Tokens of the prediction; None when unknown.
+    """
+
+    subset: str
+    index: int
+    prompt: str
+    prediction: str
+    extracted: str | None = None
+    reference: str | None = None
+    correct: bool | None = None
+    repeat: int = 0
+    truncated: bool | None = None
+    output_tokens: int | None = None
+
+
+def to_json(value: Any) -> Any:
+    """Turns these dataclasses into JSON values; field names are the keys."""
+    return dataclasses.asdict(value)
+
+
+def from_json(cls: Any, value: Any) -> Any:
+    """Builds ``cls`` from what ``to_json`` gave; unknown keys are ignored.
+
+    Raises:
+        TypeError, ValueError, KeyError: The value does not have the shape of ``cls``.
+    """
+    if value is None:
+        return None
+    origin = typing.get_origin(cls)
+    if origin in (typing.Union, types.UnionType):
+        inner = next(arg for arg in typing.get_args(cls) if arg is not type(None))
+        return from_json(inner, value)
+    if origin is tuple:
+        return tuple(from_json(typing.get_args(cls)[0], item) for item in value)
+    if origin is dict:
+        return dict(value)
+    if dataclasses.is_dataclass(cls):
+        hints = typing.get_type_hints(cls)
+        known = {f.name for f in dataclasses.fields(cls)}
+        return cls(**{k: from_json(hints[k], v) for k, v in value.items() if k in known})
+    return value
+
+
+def write_atomically(path: Path, text: str) -> None:
+    """Writes ``text`` to a temporary name and moves it into place: readers never see a half.
+
+    Side effects: creates the parent folder and replaces ``path``.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    temporary.write_text(text, encoding="utf-8")
+    temporary.replace(path)
+
+
+def write_result(path: Path, result: Result) -> None:
+    """Writes a result atomically, as indented JSON."""
+    write_atomically(path, json.dumps(to_json(result), ensure_ascii=False, indent=1))
+
+
+def read_result(path: Path) -> Result:
+    """Reads a result that ``write_result`` wrote.
+
+    Raises:
+        FileNotFoundError: There is none.
+        ValueError: It does not parse, or another schema version wrote it.
+    """
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))
+        version = value["schema_version"]
+    except (ValueError, KeyError, TypeError, AttributeError) as exc:
+        raise ValueError(f"{path} is not a result: {exc}") from exc
+    if version != SCHEMA_VERSION:
+        raise ValueError(f"{path} has schema version {version}, this ftbench reads {SCHEMA_VERSION}")
+    try:
+        return from_json(Result, value)
+    except (TypeError, ValueError, KeyError, AttributeError) as exc:
+        raise ValueError(f"{path} is not a result: {exc}") from exc
+
+
+def read_samples(path: Path) -> list[Sample]:
+    """Reads the samples of one subset; an absent file gives an empty list."""
+    if not path.is_file():
+        return []
+    with path.open(encoding="utf-8") as lines:
+        return [from_json(Sample, json.loads(line)) for line in lines if line.strip()]
