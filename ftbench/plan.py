@@ -32,12 +32,14 @@ class DatasetPlan:
     Attributes:
         name: The user's name, which heads every table.
         preset: OpenCompass preset file below ``opencompass/configs/datasets``.
-        subsets: OpenCompass abbrs, in preset order; empty when the catalogue does not know them.
+        mode: ``gen``, ``ppl`` or another of OpenCompass's inferencer kinds.
+        subsets: OpenCompass abbrs, in preset order.
         data_paths: Paths below the data folder that must exist, such as ``data/mmlu``.
     """
 
     name: str
     preset: str
+    mode: str
     subsets: tuple[str, ...]
     data_paths: tuple[str, ...]
 
@@ -58,6 +60,26 @@ class ModelPlan:
 
 
 @dataclass(frozen=True)
+class TrackingPlan:
+    """Where the scores go.
+
+    Attributes:
+        kind: ``mlflow`` or ``none``.
+        uri: Tracking URI without credentials; sqlite paths are absolute.
+        experiment: Name of the experiment, or None: the training run's own, else ``ftbench``.
+        write_back: What the training run receives: ``metrics``, ``tags`` or ``none``.
+    """
+
+    kind: str
+    uri: str = ""
+    experiment: str | None = None
+    training_run_id: str | None = None
+    nest: bool = False
+    write_back: str = "metrics"
+    request_timeout_s: int = 30
+
+
+@dataclass(frozen=True)
 class Plan:
     """One evaluation, complete: everything that a runtime needs and nothing to decide.
 
@@ -66,7 +88,10 @@ class Plan:
         workspace: Absolute folder of this model's evaluations.
         run_dir: ``<workspace>/benchmark_results/<timestamp>``.
         fingerprint: sha256 over everything that decides the scores, 64 hex digits.
-        fingerprint_parts: What went into it, for provenance and to say why two differ.
+        fingerprint_parts: What went into it, for provenance and to say why two differ; the adapter
+            bytes' sha256 is ``adapter_sha256``, the base's identity is ``base``.
+        parameters: The resolved configuration, flat (``backend.batch_size``), without secrets.
+        command: The command line that asked for this, one argument each.
         environment: Variables of the evaluation program, in ``schema.VARIABLES`` order first;
             no secret is among them.
         secrets: Names of secrets to forward, as files.
@@ -83,6 +108,9 @@ class Plan:
     datasets: tuple[DatasetPlan, ...]
     fingerprint: str
     fingerprint_parts: dict[str, str]
+    parameters: dict[str, str]
+    command: tuple[str, ...]
+    tracking: TrackingPlan
     environment: dict[str, str]
     secrets: tuple[str, ...]
     mounts: tuple[Mount, ...]
