@@ -5,10 +5,12 @@ Building a plan reads files (to fingerprint them) and starts nothing. ``dry_run=
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
-from ftbench.schema import RunFiles
+from ftbench.errors import Problem, ResultError
+from ftbench.schema import RunFiles, from_json, to_json, write_atomically
 
 
 @dataclass(frozen=True)
@@ -132,3 +134,25 @@ class Plan:
     def files(self) -> RunFiles:
         """Every file name of the run folder."""
         return RunFiles(self.run_dir)
+
+
+def write_plan(plan: Plan) -> None:
+    """Writes ``plan.json`` into the run folder, so that every later stage can be run again."""
+    write_atomically(plan.files.plan, json.dumps(to_json(plan), ensure_ascii=False, indent=1))
+
+
+def read_plan(run_dir: Path) -> Plan:
+    """Reads the plan of a run folder.
+
+    Raises:
+        ResultError: There is none, or it does not parse.
+    """
+    path = RunFiles(run_dir).plan
+    try:
+        plan = from_json(Plan, json.loads(path.read_text(encoding="utf-8")))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as exc:
+        raise ResultError(
+            Problem(f"reading {path}", f"{type(exc).__name__}: {exc}", "evaluate again")
+        ) from exc
+    assert isinstance(plan, Plan)
+    return plan

@@ -273,8 +273,8 @@ class Sample:
 
 
 def to_json(value: Any) -> Any:
-    """Turns these dataclasses into JSON values; field names are the keys."""
-    return dataclasses.asdict(value)
+    """Turns these dataclasses into JSON values; field names are the keys, paths become text."""
+    return json.loads(json.dumps(dataclasses.asdict(value), default=str))
 
 
 def from_json(cls: Any, value: Any) -> Any:
@@ -293,6 +293,8 @@ def from_json(cls: Any, value: Any) -> Any:
         return tuple(from_json(typing.get_args(cls)[0], item) for item in value)
     if origin is dict:
         return dict(value)
+    if cls is Path:
+        return Path(value)
     if dataclasses.is_dataclass(cls):
         hints = typing.get_type_hints(cls)
         known = {f.name for f in dataclasses.fields(cls)}
