@@ -1,0 +1,76 @@
+"""What ftbench takes from its surroundings: the one place that reads environment variables."""
+
+from __future__ import annotations
+
+import os
+import shlex
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from platformdirs import user_cache_path
+
+from ftbench.schema import SECRET_NAMES
+
+
+@dataclass(frozen=True)
+class Host:
+    """The machine and the caller, as far as a plan depends on them.
+
+    Attributes:
+        cwd: Folder that relative paths of the command line start from.
+        cache_dir: ftbench's own cache (environments, programs, hashes).
+        data_dir: Default folder that contains ``data/`` in OpenCompass's layout.
+        hub_dir: Hugging Face hub cache, with ``models--*`` folders.
+        hub_offline: The caller forbids downloads (HF_HUB_OFFLINE).
+        tracking_uri: MLFLOW_TRACKING_URI, or None.
+        processors: Processors that this process may use.
+        user: ``uid:gid`` of the caller.
+        command: The command line, one argument each.
+        secrets: Values to hand on, by name; never printed.
+    """
+
+    cwd: Path
+    cache_dir: Path
+    data_dir: Path
+    hub_dir: Path
+    hub_offline: bool
+    tracking_uri: str | None
+    processors: int
+    user: str
+    command: tuple[str, ...]
+    secrets: Mapping[str, str] = field(repr=False)
+
+
+def read_host(environ: Mapping[str, str] | None = None) -> Host:
+    """Reads the surroundings.
+
+    Args:
+        environ: Environment variables; None for this process's own.
+    """
+    env = os.environ if environ is None else environ
+    home = Path(env.get("HOME") or Path.home())
+    hf_home = Path(env.get("HF_HOME") or home / ".cache" / "huggingface")
+    cache = env.get("FTBENCH_CACHE")
+    return Host(
+        cwd=Path.cwd(),
+        cache_dir=Path(cache).absolute() if cache else user_cache_path("ftbench"),
+        data_dir=Path(env.get("COMPASS_DATA_CACHE") or home / ".cache" / "opencompass").absolute(),
+        hub_dir=Path(env.get("HF_HUB_CACHE") or hf_home / "hub").absolute(),
+        hub_offline=env.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on"),
+        tracking_uri=env.get("MLFLOW_TRACKING_URI") or None,
+        processors=len(os.sched_getaffinity(0)),
+        user=f"{os.getuid()}:{os.getgid()}",
+        command=_command(),
+        secrets={name: env[name] for name in SECRET_NAMES if env.get(name)},
+    )
+
+
+def _command() -> tuple[str, ...]:
+    return ("python", "-m", "ftbench.run", *sys.argv[1:])
+
+
+def command_line(command: tuple[str, ...]) -> str:
+    """A command as one line that a shell takes back."""
+    return shlex.join(command)
