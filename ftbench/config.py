@@ -7,10 +7,16 @@ command is reported at once. Nothing here reads files or the environment.
 
 from __future__ import annotations
 
+import dataclasses
+import difflib
+import re
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from omegaconf import MISSING
+from omegaconf import MISSING, DictConfig, OmegaConf
+
+from ftbench.errors import Problem
 
 
 @dataclass
@@ -158,3 +164,156 @@ _CHOICES = {
     "tracking.write_back": ("metrics", "tags", "none"),
     "reuse": ("auto", "never"),
 }
+
+_AT_LEAST = {
+    "limit": 1,
+    "timeout": 1,
+    "model.max_seq_len": 1,
+    "backend.max_out_len": 1,
+    "backend.batch_size": 1,
+    "backend.temperature": 0,
+    "backend.seed": 0,
+    "runtime.num_gpus": 0,
+    "runtime.cpu_threads": 1,
+    "runtime.scoring_workers": 1,
+    "runtime.scoring_timeout": 1,
+    "runtime.pids_limit": 16,
+    "runtime.stop_grace": 1,
+    "tracking.request_timeout": 1,
+}
+
+_SHARES = ("backend.top_p", "backend.gpu_memory_utilization")
+
+_SIZES = ("runtime.memory", "runtime.shm_size", "runtime.tmp_size")
+
+_MAX_PROMPT = 100_000
+"""One environment variable holds less than 128 KiB."""
+
+HELP = "python -m ftbench.run --help lists every key"
+
+
+def validate(cfg: DictConfig) -> list[Problem]:
+    """Finds everything that is wrong with a composed configuration.
+
+    Args:
+        cfg: What Hydra composed, with ``Config`` as its schema.
+
+    Returns:
+        One problem per unknown key, missing value or value out of range; empty when it is usable.
+    """
+    problems = list(_unknown_keys(cfg, ""))
+    problems += _missing(cfg)
+    problems += _out_of_range(cfg)
+    problems += _contradictions(cfg)
+    return problems
+
+
+def closest(word: str, known: Iterable[str]) -> str:
+    """A hint such as ``; did you mean 'quick'?``, or an empty string."""
+    near = difflib.get_close_matches(word, known, n=1, cutoff=0.5)
+    return f"; did you mean '{near[0]}'?" if near else ""
+
+
+def closest_key(name: str) -> str:
+    """A hint at the key that was meant, wherever in the configuration it stands."""
+    keys = list(flatten(Config(datasets=[]), keep_unset=True))
+    leaf = name.rpartition(".")[2]
+    same_leaf = [key for key in keys if key.rpartition(".")[2] == leaf]
+    return f"; did you mean '{same_leaf[0]}'?" if same_leaf else closest(name, keys)
+
+
+def _unknown_keys(node: DictConfig, prefix: str) -> Iterator[Problem]:
+    # Hydra's "+key=value" gets past the schema (measured on 1.3.8), so the fields are compared here.
+    cls = OmegaConf.get_type(node)
+    if cls is None or not dataclasses.is_dataclass(cls):
+        return
+    known = [f.name for f in dataclasses.fields(cls)]
+    for key in node:
+        name = f"{prefix}{key}"
+        if key not in known:
+            yield Problem(name, f"unknown key '{name}'{closest_key(name)}", HELP)
+        elif not OmegaConf.is_missing(node, key) and isinstance(node._get_node(key), DictConfig):
+            yield from _unknown_keys(node[key], f"{name}.")
+
+
+def _missing(cfg: DictConfig) -> list[Problem]:
+    problems = []
+    if OmegaConf.is_missing(cfg, "datasets") and not cfg.suite.datasets:
+        problems.append(
+            Problem("datasets", "nothing says what to evaluate", "datasets=[mmlu,gsm8k] or suite=quick")
+        )
+    if not cfg.model.adapter and not cfg.model.base:
+        problems.append(
+            Problem(
+                "model",
+                "neither model.adapter nor model.base is set",
+                "model.adapter=DIR for a LoRA adapter, model.base=DIR_OR_NAME for a full model",
+            )
+        )
+    return problems
+
+
+def _out_of_range(cfg: DictConfig) -> Iterator[Problem]:
+    for key, choices in _CHOICES.items():
+        value = OmegaConf.select(cfg, key)
+        if value not in choices:
+            yield Problem(f"{key}={value}", f"must be one of {', '.join(choices)}")
+    for key, least in _AT_LEAST.items():
+        value = OmegaConf.select(cfg, key)
+        if value is not None and not value >= least:
+            yield Problem(f"{key}={value}", f"must be at least {least}")
+    for key in _SHARES:
+        value = OmegaConf.select(cfg, key)
+        if not 0 < value <= 1:
+            yield Problem(f"{key}={value}", "must be above 0 and at most 1")
+    for key in _SIZES:
+        value = OmegaConf.select(cfg, key)
+        if value is not None and not re.fullmatch(r"[1-9]\d*[bkmgBKMG]?", value):
+            yield Problem(f"{key}={value}", "must be a size such as 512m or 8g")
+
+
+def _contradictions(cfg: DictConfig) -> Iterator[Problem]:
+    runtime, backend = cfg.runtime, cfg.backend
+    if backend.name == "vllm" and num_gpus(runtime) == 0:
+        yield Problem("backend=vllm", "needs a GPU, and none is asked for", "runtime.num_gpus=1")
+    if runtime.gpu_ids is not None and len(set(runtime.gpu_ids)) != len(runtime.gpu_ids):
+        yield Problem(f"runtime.gpu_ids={list(runtime.gpu_ids)}", "names a GPU twice")
+    if backend.custom_prompt and len(backend.custom_prompt.encode()) > _MAX_PROMPT:
+        yield Problem("backend.custom_prompt", f"is longer than {_MAX_PROMPT} bytes")
+    for name in dataset_names(cfg):
+        if not name.strip() or re.search(r"[,\s]", name):
+            yield Problem(f"datasets: '{name}'", "a dataset name has no comma and no space")
+
+
+def num_gpus(runtime: RuntimeConf | DictConfig) -> int:
+    """GPUs that a run takes: as many as ``gpu_ids`` names, else ``num_gpus``."""
+    return int(runtime.num_gpus) if runtime.gpu_ids is None else len(runtime.gpu_ids)
+
+
+def dataset_names(cfg: Config | DictConfig) -> tuple[str, ...]:
+    """The suite's datasets, then those of ``datasets=[...]``, each once, in that order."""
+    missing = OmegaConf.is_missing(cfg, "datasets")
+    chosen = [] if missing else list(cfg.datasets)
+    return tuple(dict.fromkeys([*cfg.suite.datasets, *chosen]))
+
+
+def flatten(config: Config, keep_unset: bool = False) -> dict[str, str]:
+    """The configuration as flat ``group.key`` text, in the order of the fields.
+
+    Args:
+        config: A complete configuration.
+        keep_unset: Keep keys without a value, as empty text.
+    """
+    flat: dict[str, str] = {}
+
+    def walk(value: Any, prefix: str) -> None:
+        for key, item in value.items():
+            if isinstance(item, dict):
+                walk(item, f"{prefix}{key}.")
+            elif item is not None or keep_unset:
+                flat[f"{prefix}{key}"] = (
+                    ",".join(map(str, item)) if isinstance(item, list) else str(item)
+                )
+
+    walk(dataclasses.asdict(config), "")
+    return flat
