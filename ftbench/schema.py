@@ -113,6 +113,16 @@ class RunFiles:
         return self.root / "summary" / "summary.json"
 
     @property
+    def summary_csv(self) -> Path:
+        """The same as rows of dataset, score, metric, status."""
+        return self.root / "summary" / "summary.csv"
+
+    @property
+    def launch(self) -> Path:
+        """How the evaluation process ended and what it ran on; flat text by name."""
+        return self.root / "launch.json"
+
+    @property
     def report(self) -> Path:
         return self.root / "report.md"
 
@@ -243,6 +253,17 @@ class Result:
     model: ModelFacts = field(default_factory=ModelFacts)
     versions: dict[str, str] = field(default_factory=dict)
     datasets: tuple[DatasetResult, ...] = ()
+
+    @property
+    def is_complete(self) -> bool:
+        """Every requested dataset is ok or skipped; with no dataset, nothing was left to do."""
+        return self.failure is None and all(d.status in (OK, SKIPPED) for d in self.datasets)
+
+    @property
+    def average(self) -> float | None:
+        """Unweighted mean of the scores of the datasets that are ok; None when there is none."""
+        scores = [d.score for d in self.datasets if d.status == OK and d.score is not None]
+        return sum(scores) / len(scores) if scores else None
 
 
 @dataclass(frozen=True)
