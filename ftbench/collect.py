@@ -1,0 +1,224 @@
+"""From a run folder to a checked result: every requested dataset ends with a status and a reason.
+
+The evaluation program's ``result.json`` is believed only where OpenCompass's own files bear it out.
+When it is missing (timeout, kill), the progress file is taken, and what was pending gets the status
+that the launch's ending gives. Nothing here raises for a bad result: that too is a result.
+"""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import json
+import math
+from pathlib import Path
+
+from ftbench.logs import root_cause
+from ftbench.plan import DatasetPlan, Plan
+from ftbench.runtimes.base import (
+    CRASHED,
+    FINISHED,
+    INTERRUPTED,
+    OUT_OF_MEMORY,
+    STOPPED_OUTSIDE,
+    TIMED_OUT,
+    Launch,
+)
+from ftbench.schema import (
+    FAILED,
+    OK,
+    PARTIAL,
+    PENDING,
+    TIMEOUT,
+    DatasetResult,
+    Reason,
+    Result,
+    RunFiles,
+    SubsetResult,
+    read_result,
+    write_atomically,
+    write_result,
+)
+
+_MEANINGS = {
+    FINISHED: "the evaluation program ended without finishing it",
+    INTERRUPTED: "the run was interrupted",
+    OUT_OF_MEMORY: "the evaluation process ran out of memory",
+    STOPPED_OUTSIDE: "something outside ftbench stopped the evaluation process",
+    CRASHED: "the evaluation process crashed",
+}
+
+
+def collect(plan: Plan, launch: Launch) -> Result:
+    """Reads, completes and checks the result of a launch.
+
+    Args:
+        plan: What was launched.
+        launch: How it ended.
+
+    Returns:
+        One entry per planned dataset, in plan order; none is pending.
+
+    Side effects: writes ``summary/summary.json`` and ``summary/summary.csv``.
+    """
+    files = plan.files
+    result, unreadable = _read(files, plan.fingerprint)
+    why = unreadable or result.failure or _why_unfinished(launch, files)
+    by_name = {dataset.name: dataset for dataset in result.datasets}
+    status = TIMEOUT if launch.ending == TIMED_OUT and not unreadable else FAILED
+    datasets = tuple(
+        _settle(by_name.get(planned.name) or _untouched(planned), status, why, files, plan.model_abbr)
+        for planned in plan.datasets
+    )
+    collected = dataclasses.replace(
+        result,
+        fingerprint=plan.fingerprint,
+        model_abbr=plan.model_abbr,
+        stage="done",
+        failure=unreadable or result.failure,
+        datasets=datasets,
+    )
+    write_result(files.summary, collected)
+    write_atomically(files.summary_csv, summary_csv(collected))
+    return collected
+
+
+def failed_result(plan: Plan, reason: Reason) -> Result:
+    """The result of an evaluation that was never launched, for one reason."""
+    datasets = tuple(
+        dataclasses.replace(_untouched(planned), status=FAILED, reason=reason)
+        for planned in plan.datasets
+    )
+    return Result(
+        fingerprint=plan.fingerprint,
+        model_abbr=plan.model_abbr,
+        stage="done",
+        failure=reason,
+        datasets=datasets,
+    )
+
+
+def summary_csv(result: Result) -> str:
+    """The summary as CSV, one row per dataset and then per subset; scores are not rounded."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    rows.writerow(["dataset", "score", "metric", "status", "completed", "expected", "reason"])
+    for dataset in result.datasets:
+        done = sum(s.completed for s in dataset.subsets)
+        expected = sum(s.expected for s in dataset.subsets)
+        rows.writerow(_row(dataset.name, dataset, done, expected))
+        if len(dataset.subsets) > 1:
+            rows.writerows(_row(s.abbr, s, s.completed, s.expected) for s in dataset.subsets)
+    return text.getvalue()
+
+
+def _row(name: str, item: DatasetResult | SubsetResult, done: int, expected: int) -> list[str]:
+    score = "" if item.score is None else repr(item.score)
+    reason = item.reason.message if item.reason else ""
+    return [name, score, item.metric, item.status, str(done), str(expected), reason]
+
+
+def _read(files: RunFiles, fingerprint: str) -> tuple[Result, Reason | None]:
+    for path in (files.result, files.progress):
+        if not path.is_file():
+            continue
+        try:
+            result = read_result(path)
+        except ValueError as exc:
+            return Result(), Reason("results_unreadable", str(exc), str(path.relative_to(files.root)))
+        if result.fingerprint != fingerprint:
+            happened = f"{path.name} belongs to another evaluation ({result.fingerprint[:8]})"
+            return Result(), Reason("results_foreign", happened)
+        return result, None
+    return Result(), None
+
+
+def _why_unfinished(launch: Launch, files: RunFiles) -> Reason:
+    if launch.ending == TIMED_OUT:
+        return Reason(
+            TIMEOUT, launch.message or "stopped at the timeout", _log_name(files, files.launch_log)
+        )
+    message = launch.message or _MEANINGS[launch.ending]
+    log = files.launch_log
+    if launch.ending in (CRASHED, FINISHED):
+        for candidate in (files.launch_log, files.opencompass_log):
+            if cause := root_cause(candidate):
+                message, log = f"{message}: {cause}", candidate
+                break
+    kind = "unfinished" if launch.ending == FINISHED else launch.ending
+    return Reason(kind, message, _log_name(files, log))
+
+
+def _log_name(files: RunFiles, log: Path) -> str:
+    return str(log.relative_to(files.root)) if log.is_file() else ""
+
+
+def _untouched(planned: DatasetPlan) -> DatasetResult:
+    subsets = tuple(
+        SubsetResult(abbr=abbr, name=abbr, preset=planned.preset, mode=planned.mode)
+        for abbr in planned.subsets
+    )
+    return DatasetResult(name=planned.name, subsets=subsets)
+
+
+def _settle(
+    dataset: DatasetResult, status: str, why: Reason, files: RunFiles, model_abbr: str
+) -> DatasetResult:
+    subsets = tuple(
+        _settle_subset(subset, status, why, files, model_abbr) for subset in dataset.subsets
+    )
+    done = [s for s in subsets if s.status == OK and s.score is not None]
+    settled = dataclasses.replace(dataset, subsets=subsets, subsets_done=len(done))
+    if not subsets:
+        reason = dataset.reason or why
+        kept = dataset.status if dataset.status not in (PENDING, OK) else status
+        return dataclasses.replace(settled, status=kept, reason=reason, score=None)
+    score = math.fsum(s.score for s in done if s.score is not None) / len(done) if done else None
+    settled = dataclasses.replace(
+        settled,
+        score=score,
+        metric=next((s.metric for s in done), dataset.metric),
+        aggregation=_aggregation(len(done), len(subsets)),
+    )
+    if len(done) == len(subsets):
+        return dataclasses.replace(settled, status=OK, reason=None)
+    worst = next(s for s in subsets if s.status != OK or s.score is None)
+    stopped = any(s.status == TIMEOUT for s in subsets)
+    final = TIMEOUT if stopped else (PARTIAL if done else FAILED)
+    return dataclasses.replace(settled, status=final, reason=dataset.reason or worst.reason)
+
+
+def _aggregation(done: int, total: int) -> str:
+    if total == 1:
+        return "single subset"
+    return f"mean of {total} subsets" if done == total else f"mean of {done} of {total} subsets"
+
+
+def _settle_subset(
+    subset: SubsetResult, status: str, why: Reason, files: RunFiles, model_abbr: str
+) -> SubsetResult:
+    if subset.status == PENDING:
+        return dataclasses.replace(subset, status=status, reason=subset.reason or why, score=None)
+    if subset.status != OK:
+        return dataclasses.replace(subset, reason=subset.reason or why)
+    doubt = _doubt(subset, files.results / model_abbr / f"{subset.abbr}.json")
+    if doubt is None:
+        return subset
+    reason = Reason("results_unreadable", doubt, f"results/{model_abbr}/{subset.abbr}.json")
+    return dataclasses.replace(subset, status=FAILED, reason=reason, score=None)
+
+
+def _doubt(subset: SubsetResult, path: Path) -> str | None:
+    """Why an ok subset cannot be believed; None when OpenCompass's own file bears it out."""
+    if subset.expected < 1 or subset.completed != subset.expected:
+        return f"{subset.completed} of {subset.expected} samples have a prediction"
+    if subset.score is None or not math.isfinite(subset.score):
+        return f"its score is {subset.score}"
+    try:
+        value = json.loads(path.read_text(encoding="utf-8"))[subset.metric]
+    except (OSError, ValueError, KeyError, TypeError) as exc:
+        return f"OpenCompass's result cannot be read: {type(exc).__name__}: {exc}"
+    if value != subset.score:
+        return f"OpenCompass's result says {value}, result.json says {subset.score}"
+    return None

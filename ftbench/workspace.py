@@ -1,0 +1,133 @@
+"""The workspace on disk: which run folder answers, goes on, or is made.
+
+    <workspace>/benchmark_results/<timestamp>/     one run folder, named by ``schema.RunFiles``
+
+A run folder belongs to one fingerprint. Nothing is reused by its name or age.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from ftbench.errors import LaunchError, Problem
+from ftbench.schema import RunFiles, read_result
+
+RUNS = "benchmark_results"
+
+
+@dataclass(frozen=True)
+class FoundRun:
+    """A run folder of the wanted fingerprint.
+
+    Attributes:
+        is_complete: Every dataset in it is ok, so that it answers without a launch.
+    """
+
+    run_dir: Path
+    is_complete: bool
+
+
+def find_run(workspace: Path, fingerprint: str) -> FoundRun | None:
+    """Finds the newest run folder of a fingerprint; a complete one comes before an unfinished one."""
+    found = [
+        FoundRun(run_dir, _is_complete(run_dir, fingerprint))
+        for run_dir in sorted((workspace / RUNS).glob("*/"), reverse=True)
+        if _fingerprint_of(run_dir) == fingerprint
+    ]
+    complete = [run for run in found if run.is_complete]
+    return next(iter(complete or found), None)
+
+
+def new_run_dir(workspace: Path, now: float) -> Path:
+    """Names a run folder that does not exist yet.
+
+    Args:
+        workspace: Absolute folder.
+        now: Seconds since the epoch.
+    """
+    stamp = time.strftime("%Y%m%d_%H%M%S", time.localtime(now))
+    candidates = [stamp, *(f"{stamp}_{n}" for n in range(1, 1000))]
+    return next(
+        path for name in candidates if not (path := workspace / RUNS / name).exists()
+    )
+
+
+def run_dirs(path: Path) -> list[Path]:
+    """The run folders of a workspace, oldest first, or the run folder that ``path`` itself is."""
+    if RunFiles(path).plan.is_file():
+        return [path]
+    return [d for d in sorted((path / RUNS).glob("*/")) if RunFiles(d).plan.is_file()]
+
+
+@contextmanager
+def claimed(run_dir: Path) -> Iterator[RunFiles]:
+    """Creates the run folder and holds it, so that no second launcher works in it.
+
+    Raises:
+        LaunchError: It cannot be written, or another launcher holds it.
+
+    Side effects: creates the folder, and removes the result of an earlier, unfinished launch.
+    """
+    lock = FileLock(run_dir / ".lock")
+    try:
+        run_dir.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout as exc:
+        raise LaunchError(
+            Problem(
+                f"evaluating into {run_dir}",
+                "another ftbench run is at work on this very evaluation",
+                "wait for it, or choose another workspace=DIR",
+            )
+        ) from exc
+    except OSError as exc:
+        raise LaunchError(unwritable(run_dir, exc)) from exc
+    try:
+        files = RunFiles(run_dir)
+        files.result.unlink(missing_ok=True)
+        yield files
+    finally:
+        lock.release()
+
+
+def check_writable(run_dir: Path) -> list[Problem]:
+    """Says whether the run folder could be made; creates nothing."""
+    parent = next(p for p in (run_dir, *run_dir.parents) if p.exists())
+    if not parent.is_dir():
+        return [unwritable(run_dir, NotADirectoryError(20, f"{parent} is not a folder"))]
+    if not os.access(parent, os.W_OK | os.X_OK):
+        return [unwritable(run_dir, PermissionError(13, f"no permission to write in {parent}"))]
+    return []
+
+
+def unwritable(run_dir: Path, error: OSError) -> Problem:
+    """The problem of a workspace that cannot be written."""
+    return Problem(
+        f"workspace {run_dir.parent.parent}",
+        f"it cannot be written: {error.strerror or error}",
+        "choose another folder with workspace=DIR",
+    )
+
+
+def _fingerprint_of(run_dir: Path) -> str | None:
+    try:
+        plan = json.loads(RunFiles(run_dir).plan.read_text(encoding="utf-8"))
+        return str(plan["fingerprint"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _is_complete(run_dir: Path, fingerprint: str) -> bool:
+    try:
+        result = read_result(RunFiles(run_dir).summary)
+    except (OSError, ValueError):
+        return False
+    return result.is_complete and result.fingerprint == fingerprint
