@@ -68,7 +68,9 @@ def collect(plan: Plan, launch: Launch) -> Result:
     by_name = {dataset.name: dataset for dataset in result.datasets}
     status = TIMEOUT if launch.ending == TIMED_OUT and not unreadable else FAILED
     datasets = tuple(
-        _settle(by_name.get(planned.name) or _untouched(planned), status, why, files, plan.model_abbr)
+        _settle(
+            by_name.get(planned.name) or _untouched(planned), status, why, files, plan.model_abbr
+        )
         for planned in plan.datasets
     )
     collected = dataclasses.replace(
@@ -126,7 +128,9 @@ def _read(files: RunFiles, fingerprint: str) -> tuple[Result, Reason | None]:
         try:
             result = read_result(path)
         except ValueError as exc:
-            return Result(), Reason("results_unreadable", str(exc), str(path.relative_to(files.root)))
+            return Result(), Reason(
+                "results_unreadable", str(exc), str(path.relative_to(files.root))
+            )
         if result.fingerprint != fingerprint:
             happened = f"{path.name} belongs to another evaluation ({result.fingerprint[:8]})"
             return Result(), Reason("results_foreign", happened)

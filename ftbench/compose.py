@@ -123,11 +123,16 @@ def explain(override: str, error: Exception) -> Problem:
     text = _whole_message(error)
     if found := re.search(r"Key '([^']+)' not in '\w+'", text):
         return _explain_unknown_key(override, found.group(1))
-    if found := re.search(r"Value '(.*?)' (?:of type '\w+' )?could not be converted to (\w+)", text):
+    if found := re.search(
+        r"Value '(.*?)' (?:of type '\w+' )?could not be converted to (\w+)", text
+    ):
         value, kind = found.groups()
         return Problem(override, f"'{value}' is not {_TYPES.get(kind, kind)}")
-    if found := re.search(r"Value '(.*?)' \('?\w+'?\) is not a valid value for type|"
-                          r"Value '(.*?)' is not a valid bool", text):
+    if found := re.search(
+        r"Value '(.*?)' \('?\w+'?\) is not a valid value for type|"
+        r"Value '(.*?)' is not a valid bool",
+        text,
+    ):
         return Problem(override, f"'{found.group(1) or found.group(2)}' is not true or false")
     if re.search(r"(Cannot assign|is not a ListConfig|Invalid value assigned|Cannot merge)", text):
         return _explain_wrong_shape(override, text)
@@ -144,7 +149,9 @@ def explain(override: str, error: Exception) -> Problem:
         )
     if "Ambiguous value" in text:
         key, _, value = override.partition("=")
-        return Problem(override, "is a sweep over several values", f"{key}=[{value}], or -m to sweep")
+        return Problem(
+            override, "is a sweep over several values", f"{key}=[{value}], or -m to sweep"
+        )
     return Problem(override, text.splitlines()[0] if text else type(error).__name__, HELP)
 
 

@@ -240,7 +240,9 @@ def _missing(cfg: DictConfig) -> list[Problem]:
     problems = []
     if OmegaConf.is_missing(cfg, "datasets") and not cfg.suite.datasets:
         problems.append(
-            Problem("datasets", "nothing says what to evaluate", "datasets=[mmlu,gsm8k] or suite=quick")
+            Problem(
+                "datasets", "nothing says what to evaluate", "datasets=[mmlu,gsm8k] or suite=quick"
+            )
         )
     if not cfg.model.adapter and not cfg.model.base:
         problems.append(

@@ -55,9 +55,7 @@ def new_run_dir(workspace: Path, now: float) -> Path:
     """
     stamp = time.strftime("%Y%m%d_%H%M%S", time.localtime(now))
     candidates = [stamp, *(f"{stamp}_{n}" for n in range(1, 1000))]
-    return next(
-        path for name in candidates if not (path := workspace / RUNS / name).exists()
-    )
+    return next(path for name in candidates if not (path := workspace / RUNS / name).exists())
 
 
 def run_dirs(path: Path) -> list[Path]:
