@@ -25,7 +25,7 @@ from ftbench.paths import conf_dir
 
 SCHEMA_NAME = "ftbench_schema"
 
-_COMPOSE_ERRORS = (HydraException, OmegaConfBaseException, ValueError, TypeError, YAMLError)
+COMPOSE_ERRORS = (HydraException, OmegaConfBaseException, ValueError, TypeError, YAMLError)
 """Hydra 1.3.8 lets ValueError (group=null) and YAML errors through as they are."""
 
 _TYPES = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false"}
@@ -36,18 +36,21 @@ def register_schema() -> None:
     ConfigStore.instance().store(name=SCHEMA_NAME, node=Config)
 
 
-def compose_config(overrides: Sequence[str], config_dir: Path | None = None) -> Config:
+def compose_config(
+    overrides: Sequence[str], config_dir: Path | None = None, config_name: str = "config"
+) -> Config:
     """Composes and checks one configuration.
 
     Args:
         overrides: As on the command line, such as ``datasets=[mmlu]``.
         config_dir: A folder of the user's own options.
+        config_name: The primary configuration, where it is not ftbench's own.
 
     Raises:
         ConfigError: Listing everything that is wrong.
     """
     problems: list[Problem] = []
-    cfg = _compose_what_can_be(list(overrides), config_dir, problems)
+    cfg = _compose_what_can_be(list(overrides), config_dir, config_name, problems)
     if cfg is not None:
         # What a rejected override was meant to set is not missing as well.
         groups = {problem.tried.lstrip("+~").split("=")[0].split(".")[0] for problem in problems}
@@ -75,29 +78,29 @@ def to_config(cfg: DictConfig) -> Config:
 
 
 def _compose_what_can_be(
-    overrides: list[str], config_dir: Path | None, problems: list[Problem]
+    overrides: list[str], config_dir: Path | None, config_name: str, problems: list[Problem]
 ) -> DictConfig | None:
     try:
-        return _compose(overrides, config_dir)
-    except _COMPOSE_ERRORS as exc:
+        return _compose(overrides, config_dir, config_name)
+    except COMPOSE_ERRORS as exc:
         together = exc
     good = []
     for override in overrides:
         try:
-            _compose([override], config_dir)
+            _compose([override], config_dir, config_name)
             good.append(override)
-        except _COMPOSE_ERRORS as exc:
+        except COMPOSE_ERRORS as exc:
             problems.append(explain(override, exc))
     if not problems:
         problems.append(explain(" ".join(overrides) or "conf/config.yaml", together))
         return None
     try:
-        return _compose(good, config_dir)
-    except _COMPOSE_ERRORS:
+        return _compose(good, config_dir, config_name)
+    except COMPOSE_ERRORS:
         return None
 
 
-def _compose(overrides: list[str], config_dir: Path | None) -> DictConfig:
+def _compose(overrides: list[str], config_dir: Path | None, config_name: str) -> DictConfig:
     register_schema()
     GlobalHydra.instance().clear()
     # Sweeps and Hydra's own keys have no place in one configuration.
@@ -105,7 +108,7 @@ def _compose(overrides: list[str], config_dir: Path | None) -> DictConfig:
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         parser = OverridesParser.create()
         own = [o for o in overrides if not _is_hydra_key(parser, o)]
-        return compose("config", overrides=[*search, *own])
+        return compose(config_name, overrides=[*search, *own])
 
 
 def _is_hydra_key(parser: OverridesParser, override: str) -> bool:
@@ -144,7 +147,7 @@ def explain(override: str, error: Exception) -> Problem:
     if "mismatched input" in text or "token recognition" in text or "extraneous input" in text:
         return Problem(
             override,
-            "cannot be read: a value with =, comma, space, brackets or quotes needs quotes of its own",
+            "cannot be read: a value with = , space, brackets or quotes needs its own quotes",
             "for example 'model.adapter=\"runs/step=5\"'",
         )
     if "Ambiguous value" in text:

@@ -12,11 +12,16 @@ import difflib
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from typing import Any
-
-from omegaconf import MISSING, DictConfig, OmegaConf
+from typing import TYPE_CHECKING, Any
 
 from ftbench.errors import Problem
+
+if TYPE_CHECKING:
+    from omegaconf import DictConfig
+
+MISSING: Any = "???"
+"""OmegaConf's mark of a value that must be given; importing OmegaConf takes half a second, which
+``--help`` need not wait for."""
 
 
 @dataclass
@@ -223,7 +228,9 @@ def closest_key(name: str) -> str:
 
 
 def _unknown_keys(node: DictConfig, prefix: str) -> Iterator[Problem]:
-    # Hydra's "+key=value" gets past the schema (measured on 1.3.8), so the fields are compared here.
+    # Hydra's "+key=value" gets past the schema (measured on 1.3.8): the fields are compared here.
+    from omegaconf import DictConfig, OmegaConf
+
     cls = OmegaConf.get_type(node)
     if cls is None or not dataclasses.is_dataclass(cls):
         return
@@ -237,6 +244,8 @@ def _unknown_keys(node: DictConfig, prefix: str) -> Iterator[Problem]:
 
 
 def _missing(cfg: DictConfig) -> list[Problem]:
+    from omegaconf import OmegaConf
+
     problems = []
     if OmegaConf.is_missing(cfg, "datasets") and not cfg.suite.datasets:
         problems.append(
@@ -256,6 +265,8 @@ def _missing(cfg: DictConfig) -> list[Problem]:
 
 
 def _out_of_range(cfg: DictConfig) -> Iterator[Problem]:
+    from omegaconf import OmegaConf
+
     for key, choices in _CHOICES.items():
         value = OmegaConf.select(cfg, key)
         if value not in choices:
@@ -294,8 +305,12 @@ def num_gpus(runtime: RuntimeConf | DictConfig) -> int:
 
 def dataset_names(cfg: Config | DictConfig) -> tuple[str, ...]:
     """The suite's datasets, then those of ``datasets=[...]``, each once, in that order."""
-    missing = OmegaConf.is_missing(cfg, "datasets")
-    chosen = [] if missing else list(cfg.datasets)
+    if isinstance(cfg, Config):
+        chosen = list(cfg.datasets)
+    else:
+        from omegaconf import OmegaConf
+
+        chosen = [] if OmegaConf.is_missing(cfg, "datasets") else list(cfg.datasets)
     return tuple(dict.fromkeys([*cfg.suite.datasets, *chosen]))
 
 

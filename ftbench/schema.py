@@ -352,7 +352,9 @@ def read_result(path: Path) -> Result:
     except (ValueError, KeyError, TypeError, AttributeError) as exc:
         raise ValueError(f"{path} is not a result: {exc}") from exc
     if version != SCHEMA_VERSION:
-        raise ValueError(f"{path} has schema version {version}, this ftbench reads {SCHEMA_VERSION}")
+        raise ValueError(
+            f"{path} has schema version {version}, this ftbench reads {SCHEMA_VERSION}"
+        )
     try:
         return from_json(Result, value)
     except (TypeError, ValueError, KeyError, AttributeError) as exc:

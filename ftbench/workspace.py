@@ -36,7 +36,7 @@ class FoundRun:
 
 
 def find_run(workspace: Path, fingerprint: str) -> FoundRun | None:
-    """Finds the newest run folder of a fingerprint; a complete one comes before an unfinished one."""
+    """Finds the newest run folder of a fingerprint; a complete one comes first."""
     found = [
         FoundRun(run_dir, _is_complete(run_dir, fingerprint))
         for run_dir in sorted((workspace / RUNS).glob("*/"), reverse=True)

@@ -43,7 +43,7 @@ class Runtime(Protocol):
         """Says what would keep the plan from being launched; starts nothing."""
 
     def describe(self, plan: Plan) -> list[str]:
-        """The equivalent command line of what ``launch`` does, for ``dry_run``, one argument each."""
+        """The equivalent command line of ``launch``, for ``dry_run``; one argument each."""
 
     def launch(self, plan: Plan, on_line: Callable[[str], None]) -> Launch:
         """Runs the plan to its end, its timeout, or a stop.

@@ -1,0 +1,315 @@
+"""Builds the plan: from a configuration and the surroundings to exactly what will happen.
+
+Reads files (to fingerprint them and to find earlier runs) and starts nothing.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+from ftbench.catalogue import Catalogue, Preset, UnknownDataset
+from ftbench.checkpoint import hash_folder
+from ftbench.config import Config, dataset_names, flatten, num_gpus
+from ftbench.dataset_files import Missing, find_missing, place_of
+from ftbench.errors import ConfigError, Problem
+from ftbench.host import Host
+from ftbench.image import image_name
+from ftbench.model_source import ModelSource
+from ftbench.plan import DatasetPlan, ModelPlan, Mount, Plan, TrackingPlan
+from ftbench.program import lock_hash, program_hash
+from ftbench.schema import SCHEMA_VERSION
+from ftbench.uris import sqlite_path, strip_credentials
+from ftbench.workspace import find_run, new_run_dir
+
+_DEFAULT_STORE = "sqlite:///mlflow.db"
+
+_GENERATION_KEYS = (
+    "model.type",
+    "model.dtype",
+    "model.max_seq_len",
+    "model.trust_remote_code",
+    "backend.name",
+    "backend.max_out_len",
+    "backend.batch_size",
+    "backend.temperature",
+    "backend.top_p",
+    "backend.custom_prompt",
+    "backend.seed",
+    "backend.merge_adapter",
+    "limit",
+)
+"""Settings that can change a prediction; a change of any other key reuses what is there."""
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """The chosen datasets and where their data stands.
+
+    Attributes:
+        presets: The user's names with their presets, in order.
+        missing: Sources that must be downloaded.
+    """
+
+    presets: tuple[tuple[str, Preset], ...]
+    data_dir: Path
+    missing: tuple[Missing, ...]
+
+
+def choose_datasets(config: Config, host: Host, catalogue: Catalogue) -> Chosen:
+    """Resolves the dataset names.
+
+    Raises:
+        ConfigError: Names that the catalogue does not know or cannot use, all at once.
+    """
+    presets: list[tuple[str, Preset]] = []
+    problems: list[Problem] = []
+    for name in dataset_names(config):
+        try:
+            presets.append((name, catalogue.resolve(name)))
+        except UnknownDataset as exc:
+            problems.append(unknown_dataset(exc))
+    problems += _twice(presets)
+    if problems:
+        raise ConfigError(problems)
+    data_dir = (host.cwd / config.data_dir).absolute() if config.data_dir else host.data_dir
+    return Chosen(tuple(presets), data_dir, tuple(find_missing(presets, data_dir, host.hub_dir)))
+
+
+def unknown_dataset(error: UnknownDataset) -> Problem:
+    """The problem of a name that the catalogue does not resolve."""
+    near = ", ".join(error.suggestions)
+    cure = f"one of: {near}" if near else "see ftbench/catalogue.json for every name"
+    return Problem(f"datasets: '{error.name}'", str(error), cure)
+
+
+def _twice(presets: list[tuple[str, Preset]]) -> list[Problem]:
+    owner: dict[str, str] = {}
+    problems = []
+    for name, preset in presets:
+        # One subset name has one prediction file: the second would be skipped silently.
+        rivals = {owner[abbr] for abbr in preset.subsets if abbr in owner}
+        problems += [
+            Problem(
+                f"datasets: '{name}'", f"has the same subsets as '{rival}'", "choose one of them"
+            )
+            for rival in sorted(rivals)
+        ]
+        owner.update(dict.fromkeys(preset.subsets, name))
+    return problems
+
+
+def make_plan(config: Config, host: Host, source: ModelSource, chosen: Chosen, now: float) -> Plan:
+    """Decides everything that a launch needs.
+
+    Args:
+        config: A checked configuration.
+        host: The surroundings.
+        source: The model; with problems in it the plan can be shown, never launched.
+        chosen: The datasets.
+        now: Seconds since the epoch, for the run folder's name.
+    """
+    gpus = num_gpus(config.runtime)
+    parts = fingerprint_parts(config, source, chosen, host, gpus)
+    fingerprint = fingerprint_of(parts)
+    abbr = model_abbr(source, fingerprint)
+    workspace = (host.cwd / (config.workspace or f"ftbench_workspace/{abbr}")).absolute()
+    found = find_run(workspace, fingerprint) if config.reuse == "auto" else None
+    run_dir = found.run_dir if found else new_run_dir(workspace, now)
+    network = _network(config, chosen)
+    runtime = config.runtime
+    return Plan(
+        runtime=runtime.name,
+        workspace=workspace,
+        run_dir=run_dir,
+        model=ModelPlan(source.base, source.base_folder, source.adapter),
+        model_abbr=abbr,
+        datasets=tuple(_dataset_plan(name, preset) for name, preset in chosen.presets),
+        fingerprint=fingerprint,
+        fingerprint_parts=parts,
+        parameters=_parameters(config),
+        command=tuple(strip_credentials(argument)[0] for argument in host.command),
+        tracking=plan_tracking(config, host),
+        environment=_environment(config, host, source, chosen, run_dir, abbr, fingerprint, network),
+        secrets=tuple(sorted(host.secrets)) if network else (),
+        mounts=_mounts(source, chosen, host, run_dir),
+        timeout_s=config.timeout,
+        stop_grace_s=runtime.stop_grace,
+        image=runtime.image or image_name(variant(gpus)),
+        num_gpus=gpus,
+        gpu_ids=tuple(runtime.gpu_ids or ()),
+        memory=runtime.memory,
+        shm_size=runtime.shm_size,
+        tmp_size=runtime.tmp_size,
+        pids_limit=runtime.pids_limit,
+        network=network,
+        user=host.user,
+        python=runtime.python,
+        environment_folder=(host.cwd / runtime.environment).absolute()
+        if runtime.environment
+        else None,
+    )
+
+
+def variant(gpus: int) -> str:
+    """Name of the evaluation environment for a number of GPUs."""
+    return "cuda" if gpus else "cpu"
+
+
+def fingerprint_parts(
+    config: Config, source: ModelSource, chosen: Chosen, host: Host, gpus: int
+) -> dict[str, str]:
+    """Everything that decides the scores, by name.
+
+    The image is stood for by what it is made from (lock file and program), which preflight compares
+    with the image's labels: the same evaluation in the local runtime has the same fingerprint, and
+    a rebuilt image of equal content does not throw results away. Its digest is recorded as a tag.
+    """
+    flat = flatten(config)
+    parts = {
+        "schema": str(SCHEMA_VERSION),
+        "program": program_hash(),
+        "lock": lock_hash(variant(gpus)),
+        "num_gpus": str(gpus),
+        "base": source.base_identity or source.base,
+        "adapter_sha256": source.adapter_sha256,
+        "datasets": json.dumps([[name, preset.path] for name, preset in chosen.presets]),
+        "data_sha256": _data_hash(chosen, host),
+    }
+    return parts | {key: flat[key] for key in _GENERATION_KEYS if key in flat}
+
+
+def fingerprint_of(parts: dict[str, str]) -> str:
+    """sha256 of the parts, 64 hex digits."""
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _data_hash(chosen: Chosen, host: Host) -> str:
+    cache = host.cache_dir / "hashes.json"
+    digest = hashlib.sha256()
+    places = {
+        source.path: place_of(source, chosen.data_dir, host.hub_dir)
+        for _, preset in chosen.presets
+        for source in preset.sources
+        if source.kind != "bundled"
+    }
+    for path, place in sorted(places.items()):
+        found = hash_folder(place, cache) if place.exists() else "missing"
+        digest.update(f"{path}={found}\n".encode())
+    return digest.hexdigest()
+
+
+def model_abbr(source: ModelSource, fingerprint: str) -> str:
+    """A readable unique name: base, kind, 8 hex digits, such as ``qwen2-1.5b-ft-abc12345``."""
+    name = re.sub(r"[^a-z0-9.]+", "-", Path(source.base).name.lower()).strip("-.") or "model"
+    kind = "ft" if source.adapter else "base"
+    return f"{name[:48]}-{kind}-{fingerprint[:8]}"
+
+
+def plan_tracking(config: Config, host: Host) -> TrackingPlan:
+    """Where the scores go, with the default store and without credentials."""
+    conf = config.tracking
+    if conf.name == "none":
+        return TrackingPlan(kind="none")
+    uri, _, _ = strip_credentials(conf.uri or host.tracking_uri or _DEFAULT_STORE)
+    return TrackingPlan(
+        kind=conf.name,
+        uri=sqlite_path(uri, host.cwd),
+        experiment=conf.experiment,
+        training_run_id=conf.training_run_id,
+        nest=conf.nest,
+        write_back=conf.write_back,
+        request_timeout_s=conf.request_timeout,
+    )
+
+
+def _dataset_plan(name: str, preset: Preset) -> DatasetPlan:
+    data = tuple(source.path for source in preset.sources if source.kind in ("download", "local"))
+    return DatasetPlan(name, preset.path, preset.mode, preset.subsets, data)
+
+
+def _parameters(config: Config) -> dict[str, str]:
+    return {key: strip_credentials(value)[0] for key, value in flatten(config).items()}
+
+
+def _network(config: Config, chosen: Chosen) -> str | None:
+    asked = config.runtime.network
+    if asked == "none":
+        return None
+    if asked != "auto":
+        return asked
+    return "bridge" if chosen.missing else None
+
+
+def _environment(
+    config: Config,
+    host: Host,
+    source: ModelSource,
+    chosen: Chosen,
+    run_dir: Path,
+    abbr: str,
+    fingerprint: str,
+    network: str | None,
+) -> dict[str, str]:
+    model, backend, runtime = config.model, config.backend, config.runtime
+    contract = {
+        "BENCHMARK_DATASETS": ",".join(name for name, _ in chosen.presets),
+        "BASE_MODEL": str(source.base_folder or source.base),
+        "ADAPTER_PATH": str(source.adapter or ""),
+        "MODEL_ABBR": abbr,
+        "MAX_OUT_LEN": backend.max_out_len,
+        "BATCH_SIZE": backend.batch_size,
+        "NUM_GPUS": num_gpus(runtime),
+        "TEMPERATURE": backend.temperature,
+        "TOP_P": backend.top_p,
+        "MAX_SEQ_LEN": model.max_seq_len or "",
+        "USE_VLLM": str(backend.name == "vllm").lower(),
+        "CUSTOM_PROMPT": backend.custom_prompt or "",
+        "MODEL_TYPE": model.type,
+        "MERGE_ADAPTER": backend.merge_adapter,
+        "DTYPE": model.dtype,
+        "TRUST_REMOTE_CODE": str(model.trust_remote_code).lower(),
+        "SEED": backend.seed,
+        "LIMIT": config.limit or "",
+        "GPU_MEMORY_UTILIZATION": backend.gpu_memory_utilization,
+        "FINGERPRINT": fingerprint,
+        "OUTPUT_PATH": str(run_dir),
+        "TIMEOUT_S": config.timeout,
+        "SCORING_TIMEOUT_S": runtime.scoring_timeout,
+        "SCORING_WORKERS": runtime.scoring_workers,
+        "COMPASS_DATA_CACHE": str(chosen.data_dir),
+    }
+    # As many numeric threads as processors made a run six times slower on a busy machine.
+    threads = runtime.cpu_threads or max(1, host.processors // 2)
+    libraries = {"OMP_NUM_THREADS": threads, "HF_HUB_CACHE": str(host.hub_dir)}
+    if network is None:
+        libraries |= {"HF_HUB_OFFLINE": 1, "HF_DATASETS_OFFLINE": 1, "TRANSFORMERS_OFFLINE": 1}
+    return {name: str(value) for name, value in (contract | libraries).items()}
+
+
+def _mounts(source: ModelSource, chosen: Chosen, host: Host, run_dir: Path) -> tuple[Mount, ...]:
+    """Every folder keeps its path, so that the written config and the logs hold outside as well."""
+    data_missing = any(item.source.kind == "download" for item in chosen.missing)
+    hub_missing = any(item.source.kind == "hub" for item in chosen.missing)
+    uses_hub = any(s.kind == "hub" for _, preset in chosen.presets for s in preset.sources)
+    read_only = [folder for folder in (source.base_folder, source.adapter) if folder is not None]
+    read_only += [linked for folder in list(read_only) for linked in linked_folders(folder)]
+    mounts = {folder: Mount(folder, str(folder)) for folder in read_only}
+    if chosen.data_dir.is_dir() or data_missing:
+        mounts[chosen.data_dir] = Mount(chosen.data_dir, str(chosen.data_dir), not data_missing)
+    if uses_hub:
+        mounts[host.hub_dir] = Mount(host.hub_dir, str(host.hub_dir), not hub_missing)
+    mounts[run_dir] = Mount(run_dir, str(run_dir), read_only=False)
+    return tuple(mounts.values())
+
+
+def linked_folders(folder: Path) -> Iterable[Path]:
+    """Folders outside ``folder`` that its links lead to, such as the blobs of a hub snapshot."""
+    if not folder.is_dir():
+        return []
+    targets = {entry.resolve().parent for entry in folder.iterdir() if entry.is_symlink()}
+    return sorted(t for t in targets if t != folder and folder not in t.parents)

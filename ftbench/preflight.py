@@ -1,0 +1,64 @@
+"""Everything that can be known to be wrong before the launch, all at once."""
+
+from __future__ import annotations
+
+import shutil
+
+from ftbench import tracking
+from ftbench.dataset_files import check_downloads
+from ftbench.errors import PreflightError, Problem
+from ftbench.model_source import ModelSource
+from ftbench.plan import Plan
+from ftbench.planning import Chosen
+from ftbench.runtimes.base import Runtime
+from ftbench.workspace import check_writable
+
+_LEAST_FREE_BYTES = 1 << 30
+"""Predictions, logs and samples of a large suite fit well into this."""
+
+
+def preflight(
+    plan: Plan, source: ModelSource, chosen: Chosen, runtime: Runtime, network_allowed: bool
+) -> None:
+    """Checks adapter, model, data, workspace, engine and tracker.
+
+    Raises:
+        PreflightError: Listing everything that is wrong.
+    """
+    problems = list(source.problems)
+    problems += check_downloads(chosen.missing, network_allowed)
+    problems += check_writable(plan.run_dir) or _check_space(plan)
+    problems += runtime.check(plan)
+    problems += _check_tracking(plan)
+    if problems:
+        raise PreflightError(problems)
+
+
+def _check_space(plan: Plan) -> list[Problem]:
+    existing = next(p for p in (plan.run_dir, *plan.run_dir.parents) if p.exists())
+    free = shutil.disk_usage(existing).free
+    if free >= _LEAST_FREE_BYTES:
+        return []
+    return [
+        Problem(
+            f"workspace {plan.workspace}",
+            f"only {free / 2**20:.0f} MiB are free there, 1024 MiB are needed",
+            "free some space, or choose another folder with workspace=DIR",
+        )
+    ]
+
+
+def _check_tracking(plan: Plan) -> list[Problem]:
+    if plan.tracking.kind == "none":
+        return []
+    problems = tracking.check(plan.tracking)
+    run_id = plan.tracking.training_run_id
+    if not problems and run_id and tracking.training_status(plan.tracking) == "FAILED":
+        problems = [
+            Problem(
+                f"tracking.training_run_id={run_id}",
+                "that training run has FAILED, so there is nothing to evaluate",
+                "train again, or leave tracking.training_run_id out to evaluate what it left",
+            )
+        ]
+    return problems

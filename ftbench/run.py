@@ -1,0 +1,193 @@
+"""The whole line on one screen: compose, plan, preflight, launch, collect, record, report.
+
+    python -m ftbench.run model.adapter=DIR datasets=[mmlu,gsm8k]
+
+Every arrow's value is also a file in the run folder, so that a killed run goes on from its last
+file, and ``python -m ftbench.record`` can record again without a GPU.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sys
+import time
+from dataclasses import dataclass
+
+from rich.console import Console
+
+from ftbench import tracking
+from ftbench.catalogue import load_catalogue
+from ftbench.collect import collect, failed_result
+from ftbench.config import Config
+from ftbench.errors import (
+    EXIT_CONTAINER,
+    EXIT_OK,
+    EXIT_RESULT,
+    LaunchError,
+    PreflightError,
+    TrackingError,
+)
+from ftbench.help_text import help_text
+from ftbench.host import Host, read_host
+from ftbench.live import live_progress
+from ftbench.model_source import ModelSource, download_base, locate_model
+from ftbench.plan import Plan, write_plan
+from ftbench.plan_text import plan_text
+from ftbench.planning import Chosen, choose_datasets, make_plan
+from ftbench.preflight import preflight
+from ftbench.report import Pointers, feedback, print_report, write_reports
+from ftbench.runtimes import make_runtime
+from ftbench.runtimes.base import CRASHED, FINISHED, INTERRUPTED, TIMED_OUT, Launch, Runtime
+from ftbench.schema import SKIPPED, Reason, Result, read_result, write_atomically
+from ftbench.workspace import claimed, find_run
+
+EXIT_INTERRUPTED = 130
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an evaluation came to.
+
+    Attributes:
+        plan: What was to be done.
+        result: What came out; None after ``dry_run``.
+        pointers: Where the scores are recorded.
+        exit_code: 0 when every dataset is ok; else by ``ftbench.errors``.
+    """
+
+    plan: Plan
+    result: Result | None
+    pointers: Pointers
+    exit_code: int
+
+
+def evaluate(config: Config, host: Host | None = None, console: Console | None = None) -> Outcome:
+    """Evaluates one model on its datasets, records and reports the scores.
+
+    Args:
+        config: A checked configuration, such as ``compose_config`` returns.
+        host: The surroundings; None reads this process's own.
+        console: Where to print; None for standard output.
+
+    Raises:
+        ConfigError: A dataset name is unknown.
+        PreflightError: Something is wrong that can be known before the launch.
+        LaunchError: The evaluation could not be started.
+
+    Side effects: writes the run folder, starts a container or process, records in MLflow.
+    """
+    host = host or read_host()
+    console = console or Console()
+    chosen = choose_datasets(config, host, load_catalogue())
+    source = _find_model(config, host, console)
+    plan = make_plan(config, host, source, chosen, time.time())
+    runtime = make_runtime(plan, host)
+    if config.dry_run:
+        console.print(
+            plan_text(plan, runtime.describe(plan), source.notes),
+            markup=False,
+            highlight=False,
+            soft_wrap=True,
+        )
+        return Outcome(plan, None, Pointers(), EXIT_OK)
+    if not plan.datasets:
+        result = Result(fingerprint=plan.fingerprint, model_abbr=plan.model_abbr, stage=SKIPPED)
+        console.print(feedback(result), markup=False, highlight=False)
+        return Outcome(plan, result, Pointers(), EXIT_OK)
+    return _evaluate_planned(plan, config, source, chosen, runtime, console)
+
+
+def _find_model(config: Config, host: Host, console: Console) -> ModelSource:
+    source = locate_model(config.model, host)
+    if source.must_be_downloaded and not config.dry_run:
+        console.print(f"downloading {source.base}", markup=False, highlight=False)
+        problems = download_base(source, host)
+        if problems:
+            return dataclasses.replace(source, problems=(*source.problems, *problems))
+        source = locate_model(config.model, host)
+    return source
+
+
+def _evaluate_planned(
+    plan: Plan,
+    config: Config,
+    source: ModelSource,
+    chosen: Chosen,
+    runtime: Runtime,
+    console: Console,
+) -> Outcome:
+    found = find_run(plan.workspace, plan.fingerprint) if config.reuse == "auto" else None
+    if found is not None and found.is_complete:
+        result = read_result(plan.files.summary)
+        console.print(f"reusing {found.run_dir}: same fingerprint", markup=False, highlight=False)
+        launch = Launch(FINISHED)
+    else:
+        try:
+            allowed = config.runtime.network != "none"
+            preflight(plan, source, chosen, runtime, allowed)
+            launch = _launch(plan, runtime, console)
+        except LaunchError as exc:
+            _print_not_started(plan, exc, console)
+            raise
+        result = collect(plan, launch)
+    pointers, recorded = _record(plan, result)
+    write_reports(plan, result, pointers)
+    print_report(console, plan, result, pointers)
+    return Outcome(plan, result, pointers, _exit_code(launch, result) or recorded)
+
+
+def _launch(plan: Plan, runtime: Runtime, console: Console) -> Launch:
+    with claimed(plan.run_dir):
+        write_plan(plan)
+        with live_progress(plan, console) as on_line:
+            try:
+                launch = runtime.launch(plan, on_line)
+            except KeyboardInterrupt:
+                launch = Launch(INTERRUPTED, message="interrupted; the same command goes on")
+        identity = {"ending": launch.ending, "seconds": f"{launch.seconds:.3f}", **launch.identity}
+        write_atomically(plan.files.launch, json.dumps(identity, indent=1))
+    return launch
+
+
+def _record(plan: Plan, result: Result) -> tuple[Pointers, int]:
+    if plan.tracking.kind == "none":
+        cure = f"python -m ftbench.record {plan.run_dir}"
+        return Pointers(notes=(f"Not recorded (tracking=none). Record it later with: {cure}",)), 0
+    try:
+        recorded = tracking.record(plan, result)
+    except TrackingError as exc:
+        return Pointers(notes=(str(exc),)), exc.exit_code
+    return Pointers(recorded.run_url, recorded.open_with, recorded.notes), EXIT_OK
+
+
+def _exit_code(launch: Launch, result: Result) -> int:
+    if result.is_complete:
+        return EXIT_OK
+    if launch.ending == INTERRUPTED:
+        return EXIT_INTERRUPTED
+    if launch.ending in (FINISHED, TIMED_OUT):
+        return EXIT_RESULT
+    # A program that could not load the model exits 1 and says so in its result.
+    return EXIT_RESULT if launch.ending == CRASHED and result.failure else EXIT_CONTAINER
+
+
+def _print_not_started(plan: Plan, error: LaunchError, console: Console) -> None:
+    kind = "preflight" if isinstance(error, PreflightError) else "launch"
+    message = error.problems[0].happened if len(error.problems) == 1 else error.title
+    result = failed_result(plan, Reason(kind, message))
+    console.print(feedback(result), markup=False, highlight=False, soft_wrap=True)
+
+
+def main() -> None:
+    """The command line: ``python -m ftbench.run`` and ``ftbench``."""
+    if {"--help", "-h"} & set(sys.argv[1:]):
+        print(help_text())
+        return
+    from ftbench.command_line import run_command
+
+    run_command()
+
+
+if __name__ == "__main__":
+    main()
