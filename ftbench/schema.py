@@ -7,6 +7,7 @@ container. It holds no behaviour but reading and writing these shapes.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import os
 import types
@@ -71,7 +72,7 @@ class RunFiles:
 
     @property
     def plan(self) -> Path:
-        """What was launched; written by the host before the start."""
+        """What was launched."""
         return self.root / "plan.json"
 
     @property
@@ -317,10 +318,14 @@ def from_json(cls: Any, value: Any) -> Any:
     if cls is Path:
         return Path(value)
     if dataclasses.is_dataclass(cls):
-        hints = typing.get_type_hints(cls)
-        known = {f.name for f in dataclasses.fields(cls)}
-        return cls(**{k: from_json(hints[k], v) for k, v in value.items() if k in known})
+        hints = _type_hints(cls)
+        return cls(**{k: from_json(hints[k], v) for k, v in value.items() if k in hints})
     return value
+
+
+@functools.cache
+def _type_hints(cls: type) -> dict[str, Any]:
+    return typing.get_type_hints(cls)
 
 
 def write_atomically(path: Path, text: str) -> None:
