@@ -104,11 +104,19 @@ def _compose(overrides: list[str], config_dir: Path | None, config_name: str) ->
     register_schema()
     GlobalHydra.instance().clear()
     # Sweeps and Hydra's own keys have no place in one configuration.
-    search = [f"hydra.searchpath=[file://{config_dir.absolute()}]"] if config_dir else []
+    search = (
+        [f"hydra.searchpath=[{_quoted(f'file://{config_dir.absolute()}')}]"] if config_dir else []
+    )
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         parser = OverridesParser.create()
         own = [o for o in overrides if not _is_hydra_key(parser, o)]
         return compose(config_name, overrides=[*search, *own])
+
+
+def _quoted(text: str) -> str:
+    """The text as a quoted value of Hydra's override grammar."""
+    escaped = text.replace('"', '\\"')
+    return f'"{escaped}"'
 
 
 def _is_hydra_key(parser: OverridesParser, override: str) -> bool:

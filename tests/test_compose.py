@@ -1,0 +1,146 @@
+"""Composing and checking the configuration: exact messages, all problems at once."""
+
+from pathlib import Path
+
+import pytest
+
+from ftbench.compose import compose_config
+from ftbench.config import Config, dataset_names, flatten
+from ftbench.errors import EXIT_CONFIG, ConfigError
+from ftbench.help_text import help_text, key_docs
+from ftbench.paths import conf_dir
+
+ENOUGH = ["model.adapter=out", "datasets=[mmlu]"]
+
+
+def problem_of(*overrides: str) -> str:
+    with pytest.raises(ConfigError) as caught:
+        compose_config([*overrides])
+    assert caught.value.exit_code == EXIT_CONFIG == 2
+    assert len(caught.value.problems) == 1, str(caught.value)
+    return str(caught.value.problems[0])
+
+
+def test_compose_gives_typed_values() -> None:
+    config = compose_config([*ENOUGH, "backend.temperature=0.5", "runtime=local", "limit=3"])
+    assert isinstance(config, Config)
+    assert config.datasets == ["mmlu"]
+    assert config.backend.temperature == 0.5
+    assert config.runtime.name == "local"
+    assert config.runtime.num_gpus == 0
+    assert config.limit == 3
+    assert config.timeout == 3600
+
+
+def test_compose_accepts_an_empty_dataset_list() -> None:
+    assert compose_config(["model.adapter=out", "datasets=[]"]).datasets == []
+
+
+@pytest.mark.parametrize(
+    "option", sorted(str(p.relative_to(conf_dir())) for p in conf_dir().glob("*/*.yaml"))
+)
+def test_every_option_composes(option: str) -> None:
+    group, name = option.removesuffix(".yaml").split("/")
+    extra = ["runtime.num_gpus=1"] if name == "vllm" else []
+    assert isinstance(compose_config([*ENOUGH, *extra, f"{group}={name}"]), Config)
+
+
+@pytest.mark.parametrize(
+    ("override", "message"),
+    [
+        (
+            "model.adaptor=x",
+            "model.adaptor=x: unknown key 'model.adaptor'; did you mean 'model.adapter'?\n"
+            "  try: python -m ftbench.run --help lists every key",
+        ),
+        (
+            "+model.foo=1",
+            "model.foo: unknown key 'model.foo'; did you mean 'model.type'?\n"
+            "  try: python -m ftbench.run --help lists every key",
+        ),
+        (
+            "temperature=1",
+            "temperature=1: unknown key 'temperature'; did you mean 'backend.temperature'?\n"
+            "  try: python -m ftbench.run --help lists every key",
+        ),
+        ("backend.temperature=hot", "backend.temperature=hot: 'hot' is not a number"),
+        ("runtime.num_gpus=1.5", "runtime.num_gpus=1.5: '1.5' is not a whole number"),
+        ("dry_run=maybe", "dry_run=maybe: 'maybe' is not true or false"),
+        (
+            "suite=quik",
+            "suite=quik: there is no 'quik' in suite; did you mean 'quick'?\n"
+            "  try: suite= one of core, none, quick",
+        ),
+        ("suite=null", "suite=null: suite needs the name of an option\n  try: leave suite out"),
+        (
+            "model.base=runs/step=5",
+            "model.base=runs/step=5: cannot be read: a value with = , space, brackets or quotes "
+            "needs its own quotes\n  try: for example 'model.adapter=\"runs/step=5\"'",
+        ),
+        ("limit=0", "limit=0: must be at least 1"),
+        ("backend.top_p=2", "backend.top_p=2.0: must be above 0 and at most 1"),
+        ("backend.temperature=-1", "backend.temperature=-1.0: must be at least 0"),
+        ("runtime.memory=lots", "runtime.memory=lots: must be a size such as 512m or 8g"),
+        ("model.type=instruct", "model.type=instruct: must be one of auto, chat, base"),
+        (
+            "runtime.gpu_ids=[0,0]",
+            "runtime.gpu_ids=['0', '0']: names a GPU twice",
+        ),
+    ],
+)
+def test_one_wrong_override_gets_one_message(override: str, message: str) -> None:
+    assert problem_of(*ENOUGH, override) == message
+
+
+def test_datasets_must_be_a_list() -> None:
+    assert problem_of("model.adapter=x", "datasets=mmlu") == (
+        "datasets=mmlu: datasets is a list\n  try: datasets=[mmlu]"
+    )
+
+
+def test_a_sweep_needs_its_flag() -> None:
+    assert problem_of("model.adapter=x", "datasets=mmlu,gsm8k") == (
+        "datasets=mmlu,gsm8k: is a sweep over several values\n"
+        "  try: datasets=[mmlu,gsm8k], or -m to sweep"
+    )
+
+
+def test_vllm_needs_a_gpu() -> None:
+    assert problem_of(*ENOUGH, "backend=vllm", "runtime=local") == (
+        "backend=vllm: needs a GPU, and none is asked for\n  try: runtime.num_gpus=1"
+    )
+
+
+def test_all_problems_come_at_once() -> None:
+    with pytest.raises(ConfigError) as caught:
+        compose_config(["modell=x", "backend.batch_size=many", "timeout=0", "reuse=perhaps"])
+    tried = [problem.tried for problem in caught.value.problems]
+    assert tried == [
+        "modell=x",
+        "backend.batch_size=many",
+        "datasets",
+        "model",
+        "reuse=perhaps",
+        "timeout=0",
+    ]
+    assert str(caught.value).startswith("The configuration cannot be used: 6 problems\n1. modell=x")
+
+
+def test_a_users_own_folder_adds_options(weird_tmp_path: Path) -> None:
+    (weird_tmp_path / "suite").mkdir()
+    (weird_tmp_path / "suite" / "mine.yaml").write_text("name: mine\ndatasets: [boolq]\n")
+    config = compose_config(["model.base=m", "suite=mine", "datasets=[mmlu]"], weird_tmp_path)
+    assert dataset_names(config) == ("boolq", "mmlu")
+
+
+def test_dataset_names_keeps_each_once() -> None:
+    config = compose_config(["model.base=m", "suite=quick", "datasets=[gsm8k,boolq]"])
+    assert dataset_names(config) == ("mmlu", "gsm8k", "boolq")
+
+
+def test_help_documents_every_key() -> None:
+    config = compose_config(ENOUGH)
+    documented = {name for name, _, _ in key_docs()}
+    keys = {key for key in flatten(config, keep_unset=True) if not key.startswith("suite.")}
+    assert documented == keys
+    assert "  runtime.num_gpus=1\n" in help_text()
