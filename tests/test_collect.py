@@ -1,0 +1,157 @@
+"""Collecting: every dataset ends with a status and a reason, and only borne-out scores stay."""
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from ftbench.collect import collect, failed_result
+from ftbench.runtimes.base import CRASHED, FINISHED, OUT_OF_MEMORY, TIMED_OUT, Launch
+from ftbench.schema import (
+    FAILED,
+    OK,
+    PARTIAL,
+    PENDING,
+    TIMEOUT,
+    Reason,
+    Result,
+    read_result,
+    write_result,
+)
+from tests.builders import (
+    FINGERPRINT,
+    MODEL_ABBR,
+    make_plan,
+    scored_result,
+    write_opencompass_results,
+)
+
+DONE = Launch(FINISHED, 0)
+
+
+def half_done() -> Result:
+    """The result in progress: one mmlu subset scored, the rest pending."""
+    mmlu, gsm8k = scored_result().datasets
+    pending = replace(mmlu.subsets[1], status=PENDING, score=None, completed=3)
+    waiting = replace(gsm8k.subsets[0], status=PENDING, score=None, completed=0)
+    return replace(
+        scored_result(),
+        stage="running",
+        datasets=(
+            replace(mmlu, status=PENDING, score=None, subsets=(mmlu.subsets[0], pending)),
+            replace(gsm8k, status=PENDING, score=None, subsets=(waiting,)),
+        ),
+    )
+
+
+def test_collect_keeps_a_finished_result(tmp_path: Path) -> None:
+    plan = make_plan(tmp_path)
+    write_result(plan.files.result, scored_result())
+    write_opencompass_results(plan.files, scored_result())
+    result = collect(plan, DONE)
+    assert result.is_complete
+    assert [(d.name, d.status, d.score) for d in result.datasets] == [
+        ("mmlu", OK, 56.25),
+        ("gsm8k", OK, 45.7),
+    ]
+    assert result.average == pytest.approx(50.975)
+    assert read_result(plan.files.summary) == result
+    assert plan.files.summary_csv.read_text() == (
+        "dataset,score,metric,status,completed,expected,reason\n"
+        "mmlu,56.25,accuracy,ok,16,16,\n"
+        "lukaemon_mmlu_anatomy,62.5,accuracy,ok,8,8,\n"
+        "lukaemon_mmlu_virology,50.0,accuracy,ok,8,8,\n"
+        "gsm8k,45.7,accuracy,ok,16,16,\n"
+    )
+
+
+def test_collect_after_a_timeout_keeps_what_is_scored(tmp_path: Path) -> None:
+    plan = make_plan(tmp_path)
+    write_result(plan.files.progress, half_done())
+    write_opencompass_results(plan.files, half_done())
+    result = collect(plan, Launch(TIMED_OUT, 143, "stopped after 60 s"))
+    mmlu, gsm8k = result.datasets
+    assert (mmlu.status, mmlu.score, mmlu.aggregation) == (TIMEOUT, 62.5, "mean of 1 of 2 subsets")
+    assert mmlu.reason == Reason("timeout", "stopped after 60 s")
+    assert (gsm8k.status, gsm8k.score) == (TIMEOUT, None)
+    assert not result.is_complete
+    assert result.average is None
+
+
+def test_collect_after_running_out_of_memory_says_so(tmp_path: Path) -> None:
+    plan = make_plan(tmp_path)
+    write_result(plan.files.progress, half_done())
+    write_opencompass_results(plan.files, half_done())
+    mmlu, gsm8k = collect(plan, Launch(OUT_OF_MEMORY, 137)).datasets
+    assert (mmlu.status, gsm8k.status) == (PARTIAL, FAILED)
+    assert gsm8k.reason == Reason("out_of_memory", "the evaluation process ran out of memory")
+
+
+def test_collect_after_a_crash_finds_the_root_cause(tmp_path: Path) -> None:
+    plan = make_plan(tmp_path)
+    plan.files.launch_log.parent.mkdir(parents=True)
+    plan.files.launch_log.write_text(
+        "Traceback (most recent call last):\n  File x\nOSError: [Errno 28] No space left\n"
+    )
+    result = collect(plan, Launch(CRASHED, 1, "the evaluation process ended with code 1"))
+    assert [d.status for d in result.datasets] == [FAILED, FAILED]
+    assert result.datasets[0].reason == Reason(
+        "crashed",
+        "the evaluation process ended with code 1: OSError: [Errno 28] No space left",
+        "logs/launch.log",
+    )
+    assert [s.status for s in result.datasets[0].subsets] == [FAILED, FAILED]
+
+
+def test_collect_refuses_a_score_that_opencompass_does_not_bear_out(tmp_path: Path) -> None:
+    plan = make_plan(tmp_path)
+    write_result(plan.files.result, scored_result())
+    write_opencompass_results(plan.files, scored_result())
+    (plan.files.results / MODEL_ABBR / "gsm8k.json").write_text('{"accuracy": 45.0}')
+    (plan.files.results / MODEL_ABBR / "lukaemon_mmlu_anatomy.json").write_text('{"accur')
+    mmlu, gsm8k = collect(plan, DONE).datasets
+    assert (gsm8k.status, gsm8k.score) == (FAILED, None)
+    assert gsm8k.reason is not None
+    assert gsm8k.reason.message == "OpenCompass's result says 45.0, result.json says 45.7"
+    assert (mmlu.status, mmlu.score) == (PARTIAL, 50.0)
+
+
+def test_collect_refuses_missing_predictions(tmp_path: Path) -> None:
+    plan = make_plan(tmp_path)
+    done = scored_result()
+    short = replace(done.datasets[1].subsets[0], completed=15)
+    done = replace(done, datasets=(done.datasets[0], replace(done.datasets[1], subsets=(short,))))
+    write_result(plan.files.result, done)
+    write_opencompass_results(plan.files, done)
+    gsm8k = collect(plan, DONE).datasets[1]
+    assert gsm8k.status == FAILED
+    assert gsm8k.reason is not None
+    assert gsm8k.reason.message == "15 of 16 samples have a prediction"
+
+
+def test_collect_refuses_another_evaluations_result(tmp_path: Path) -> None:
+    plan = make_plan(tmp_path)
+    write_result(plan.files.result, replace(scored_result(), fingerprint="9" * 64))
+    result = collect(plan, DONE)
+    assert [d.status for d in result.datasets] == [FAILED, FAILED]
+    assert result.failure == Reason(
+        "results_foreign", "result.json belongs to another evaluation (99999999)"
+    )
+
+
+def test_collect_of_an_unreadable_result_fails_every_dataset(tmp_path: Path) -> None:
+    plan = make_plan(tmp_path)
+    plan.files.result.parent.mkdir(parents=True)
+    plan.files.result.write_text('{"schema_version": 1, "datasets": [')
+    result = collect(plan, DONE)
+    assert result.failure is not None
+    assert result.failure.kind == "results_unreadable"
+    assert {d.status for d in result.datasets} == {FAILED}
+
+
+def test_failed_result_gives_every_dataset_the_reason(tmp_path: Path) -> None:
+    reason = Reason("preflight", "no engine")
+    result = failed_result(make_plan(tmp_path), reason)
+    assert [(d.status, d.reason) for d in result.datasets] == [(FAILED, reason)] * 2
+    assert result.fingerprint == FINGERPRINT
+    assert not result.is_complete
