@@ -1,0 +1,100 @@
+"""Builds every dataset and evaluator before the model is loaded, so that problems show early."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import inspect
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+from ftbench.schema import Reason
+from ftbench_eval.presets import Subset
+from ftbench_eval.reasons import Refused, reason_of
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One subset, built once.
+
+    Attributes:
+        rows: Samples it has.
+        prompt_hash: sha256 of prompt, examples and inferencer settings, 16 hex digits.
+        data_hash: sha256 of the rows that are asked, 16 hex digits.
+        reason: Why it cannot run, or None.
+    """
+
+    subset: Subset
+    rows: int = 0
+    prompt_hash: str = ""
+    data_hash: str = ""
+    reason: Reason | None = None
+
+
+def check(subset: Subset) -> Checked:
+    """Loads the data of a subset and constructs its evaluator; what fails becomes a reason."""
+    try:
+        rows = _load_rows(subset.config)
+    except Exception as exc:  # foreign code; what fails is this subset only
+        return Checked(subset, reason=reason_of(exc, "data"))
+    try:
+        _construct_evaluator(subset.config)
+    except Exception as exc:
+        return Checked(subset, len(rows), reason=reason_of(exc, "preset"))
+    if not len(rows):
+        return Checked(subset, reason=Reason("data", "the dataset has no rows"))
+    return Checked(subset, len(rows), prompt_hash(subset.config["infer_cfg"]), data_hash(rows))
+
+
+def prompt_hash(infer_config: Any) -> str:
+    """Hashes what decides the prompts: template, retriever and inferencer settings."""
+    plain = infer_config.to_dict() if hasattr(infer_config, "to_dict") else infer_config
+    return _hash(json.dumps(plain, sort_keys=True, default=str))
+
+
+def data_hash(rows: Iterable[dict[str, Any]]) -> str:
+    """Hashes rows in order, without the two columns that OpenCompass adds."""
+    added = ("subdivision", "idx")
+    lines = (
+        json.dumps({k: v for k, v in row.items() if k not in added}, sort_keys=True, default=str)
+        for row in rows
+    )
+    return _hash("\n".join(lines))
+
+
+def _hash(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:16]
+
+
+def _load_rows(config: Any) -> Any:
+    from opencompass.utils import build_dataset_from_cfg
+
+    return build_dataset_from_cfg(config).test
+
+
+def _construct_evaluator(config: Any) -> None:
+    """Does what OpenICLEvalTask does before it scores (OpenCompass 0.5.4).
+
+    Raises:
+        Refused: The preset has no evaluator or names a postprocessor that does not exist.
+    """
+    from opencompass.registry import ICL_EVALUATORS, TEXT_POSTPROCESSORS
+
+    evaluation = config.get("eval_cfg") or {}
+    evaluator = copy.deepcopy(evaluation.get("evaluator"))
+    if not evaluator:
+        raise Refused("unsupported", "the preset has no evaluator of its own (subjective scoring)")
+    for key in ("pred_postprocessor", "dataset_postprocessor"):
+        processor = evaluation.get(key, {}).get("type")
+        if isinstance(processor, str) and TEXT_POSTPROCESSORS.get(processor) is None:
+            raise Refused("preset", f"its {key} {processor} does not exist")
+    kind = evaluator.pop("type")
+    cls = ICL_EVALUATORS.get(kind) if isinstance(kind, str) else kind
+    if cls is None:
+        raise Refused("preset", f"its evaluator {kind} does not exist")
+    parameters = inspect.signature(cls).parameters
+    # Such an evaluator is constructed from predictions, which do not exist yet.
+    if not {"predictions", "references"} <= parameters.keys():
+        cls(**evaluator)

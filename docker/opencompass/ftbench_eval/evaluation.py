@@ -1,0 +1,286 @@
+"""One evaluation, step by step; each step leaves its trace in ``progress.json``."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import platform
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from ftbench.catalogue import load_catalogue
+from ftbench.schema import (
+    FAILED,
+    DatasetResult,
+    ModelFacts,
+    Reason,
+    RunFiles,
+    SubsetResult,
+)
+from ftbench_eval.checks import Checked, check
+from ftbench_eval.collecting import Collector
+from ftbench_eval.infer import count_calls, infer_subset, inputs_per_sample
+from ftbench_eval.merge import merge_adapter
+from ftbench_eval.model_config import ModelDecision, decide
+from ftbench_eval.model_files import ModelFiles, read_model_files
+from ftbench_eval.model_load import LoadedModel, check_gpus, load_model
+from ftbench_eval.opencompass_config import build_config, use_real_python_root, write_config
+from ftbench_eval.output import Output
+from ftbench_eval.presets import Chosen, Subset, choose
+from ftbench_eval.progress import Progress
+from ftbench_eval.reasons import reason_of
+from ftbench_eval.resume import partial_count, repair
+from ftbench_eval.scoring import Scorer
+from ftbench_eval.secret_files import loading_secrets
+from ftbench_eval.settings import Settings
+
+_VERSIONS = ("opencompass", "torch", "transformers", "peft", "vllm")
+
+
+@dataclass
+class Evaluation:
+    """Holds what the steps share.
+
+    Attributes:
+        scratch: Folder that is removed at the end.
+        seconds: Inference seconds by subset, of an interrupted run of the same evaluation.
+    """
+
+    settings: Settings
+    files: RunFiles
+    progress: Progress
+    output: Output
+    scratch: Path
+    seconds: dict[str, float]
+    _scorer: Scorer | None = field(default=None, init=False)
+
+    def run(self) -> None:
+        """Evaluates every dataset; what goes wrong with one of them is data, not an exception.
+
+        Raises:
+            Refused: The model cannot be evaluated as asked.
+            Exception: The model did not load.
+        """
+        self.output.say("ftbench: loading OpenCompass")
+        use_real_python_root()
+        with loading_secrets(self.settings.secrets_folder, os.environ):
+            chosen = choose(self.settings.datasets, load_catalogue(), self.settings.limit)
+            self.progress.update(versions=versions(), datasets=pending_results(chosen))
+            model_files, decision = self._decide_model(chosen)
+            ready = self._check_datasets(chosen, decision)
+            if ready:
+                config = self._write_config(decision, ready)
+                self._score_all(config, ready, model_files, decision)
+
+    def kill(self) -> None:
+        """Kills every scoring process."""
+        if self._scorer is not None:
+            self._scorer.kill()
+
+    def _decide_model(self, chosen: Sequence[Chosen]) -> tuple[ModelFiles, ModelDecision]:
+        check_gpus(self.settings.num_gpus)
+        files = read_model_files(self.settings)
+        roles = {subset.role for item in chosen for subset in item.subsets}
+        decision = decide(self.settings, files, roles, self.scratch / "merged")
+        types = {config["type"].rpartition(".")[2] for config in decision.configs.values()}
+        facts = ModelFacts(
+            opencompass_type=", ".join(sorted(types)),
+            chat_template=decision.chat_template,
+            merged=bool(decision.merge_because),
+            notes=decision.notes,
+        )
+        self.progress.update(model=facts)
+        return files, decision
+
+    def _check_datasets(self, chosen: Sequence[Chosen], decision: ModelDecision) -> list[Checked]:
+        subsets = [subset for item in chosen for subset in item.subsets]
+        if not subsets:
+            return []
+        # Written and read back, so that classes become names, as the stock command does.
+        drafted = write_config({"datasets": [s.config for s in subsets]}, self.scratch / "draft.py")
+        ready = []
+        for subset, config in zip(subsets, drafted["datasets"], strict=True):
+            checked = self._check(replace(subset, config=config), decision)
+            self.progress.settle(
+                subset.abbr,
+                expected=checked.rows,
+                prompt_hash=checked.prompt_hash,
+                data_hash=checked.data_hash,
+                seconds=self.seconds.get(subset.abbr, 0.0),
+                **({"status": FAILED, "reason": checked.reason} if checked.reason else {}),
+            )
+            if checked.reason is None:
+                ready.append(checked)
+            else:
+                self.output.say(f"{subset.dataset}: {subset.abbr} failed: {checked.reason.message}")
+        return ready
+
+    def _check(self, subset: Subset, decision: ModelDecision) -> Checked:
+        if subset.role in decision.unsupported:
+            return Checked(subset, reason=Reason("unsupported", decision.unsupported[subset.role]))
+        return check(subset)
+
+    def _write_config(self, decision: ModelDecision, ready: Sequence[Checked]) -> Any:
+        subsets = [item.subset for item in ready]
+        config = build_config(decision.configs, subsets, self.files.root)
+        return write_config(config, self.files.opencompass_config)
+
+    def _score_all(
+        self,
+        config: Any,
+        ready: Sequence[Checked],
+        model_files: ModelFiles,
+        decision: ModelDecision,
+    ) -> None:
+        settings, files = self.settings, self.files
+        by_abbr = {item.subset.abbr: item for item in ready}
+        repair(files, settings.model_abbr, {abbr: item.rows for abbr, item in by_abbr.items()})
+        collector = Collector(
+            settings, files, self.progress, self.output, by_abbr, decision.tokenizer_path
+        )
+        self._scorer = Scorer(
+            self.scratch, settings.scoring_workers, settings.scoring_timeout_s, collector.collect
+        )
+        unasked = []
+        for item in ready:
+            abbr = item.subset.abbr
+            if not self._prediction(abbr).is_file():
+                unasked.append(item.subset)
+            elif (files.results / settings.model_abbr / f"{abbr}.json").is_file():
+                collector.collect(abbr, None)
+            else:
+                self._submit(item.subset, decision)
+        if unasked:
+            model = self._load_model(model_files, decision)
+            self._infer_all(unasked, model, decision, collector)
+        self._scorer.wait()
+
+    def _load_model(self, model_files: ModelFiles, decision: ModelDecision) -> LoadedModel:
+        settings = self.settings
+        self.progress.update(stage="loading")
+        self.output.say(f"ftbench: loading {settings.base_model}")
+        tensors = 0
+        if decision.merge_because:
+            tensors = merge_adapter(settings, model_files, self.scratch / "merged")
+        served_by_peft = not decision.merge_because and not settings.use_vllm
+        model = load_model(decision.configs, settings.adapter if served_by_peft else None)
+        facts = replace(
+            self.progress.result.model,
+            adapter_tensors=tensors or model.adapter_tensors,
+            device=model.device,
+            dtype=model.dtype,
+            load_seconds=model.load_seconds,
+        )
+        self.progress.update(stage="running", model=facts)
+        adapter = f", {facts.adapter_tensors} adapter tensors" if settings.adapter else ""
+        self.output.say(
+            f"ftbench: model loaded in {model.load_seconds:.1f} s "
+            f"on {model.device} ({model.dtype}{adapter})"
+        )
+        return model
+
+    def _infer_all(
+        self,
+        subsets: Sequence[Subset],
+        model: LoadedModel,
+        decision: ModelDecision,
+        collector: Collector,
+    ) -> None:
+        counter = _Counter(self.progress)
+        for wrapper in model.wrappers.values():
+            count_calls(wrapper, counter.add)
+        for subset in subsets:
+            done = partial_count(self.files, self.settings.model_abbr, subset.abbr)
+            counter.begin(subset, done)
+            started = time.monotonic()
+            try:
+                infer_subset(
+                    subset,
+                    model.wrappers[subset.role],
+                    decision.configs[subset.role],
+                    self.files.root,
+                    self.settings.seed,
+                )
+            except Exception as exc:  # foreign code; what fails is this subset only
+                self._note_seconds(subset.abbr, started)
+                _release_gpu_memory()
+                collector.fail(subset.abbr, reason_of(exc, "inference"))
+            else:
+                self._note_seconds(subset.abbr, started)
+                self._submit(subset, decision)
+
+    def _submit(self, subset: Subset, decision: ModelDecision) -> None:
+        assert self._scorer is not None
+        task = {
+            "models": [decision.configs[subset.role]],
+            "datasets": [[subset.config]],
+            "work_dir": str(self.files.root),
+            "eval": {"runner": {"task": {"dump_details": True}}},
+        }
+        self._scorer.submit(subset.abbr, task)
+
+    def _note_seconds(self, abbr: str, started: float) -> None:
+        before = self.seconds.get(abbr, 0.0)
+        self.progress.settle(abbr, seconds=before + time.monotonic() - started)
+
+    def _prediction(self, abbr: str) -> Path:
+        return self.files.predictions / self.settings.model_abbr / f"{abbr}.json"
+
+
+class _Counter:
+    """Counts the samples of the subset that is being asked."""
+
+    def __init__(self, progress: Progress) -> None:
+        self._progress = progress
+        self._abbr = ""
+        self._inputs = 0
+        self._per_sample = 1
+        self._before = 0
+        self._expected = 0
+
+    def begin(self, subset: Subset, done: int) -> None:
+        self._abbr, self._before, self._inputs = subset.abbr, done, 0
+        self._per_sample = inputs_per_sample(subset)
+        self._expected = self._progress.subset(subset.abbr).expected
+
+    def add(self, inputs: int) -> None:
+        self._inputs += inputs
+        completed = self._before + self._inputs // self._per_sample
+        self._progress.count(self._abbr, min(completed, self._expected))
+
+
+def pending_results(chosen: Sequence[Chosen]) -> list[DatasetResult]:
+    """Every dataset before anything ran; one that could not be resolved has failed already."""
+    return [
+        DatasetResult(
+            name=item.name,
+            status=FAILED if item.reason else "pending",
+            reason=item.reason,
+            subsets=tuple(
+                SubsetResult(abbr=s.abbr, name=s.name, preset=s.preset, mode=s.mode)
+                for s in item.subsets
+            ),
+        )
+        for item in chosen
+    ]
+
+
+def versions() -> dict[str, str]:
+    """Versions of what decides the scores, by package name; absent packages are left out."""
+    found = {"python": platform.python_version()}
+    for name in _VERSIONS:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def _release_gpu_memory() -> None:
+    import torch
+
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

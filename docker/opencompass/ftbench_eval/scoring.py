@@ -1,0 +1,155 @@
+"""Scores finished subsets beside inference, each in a process that can be killed."""
+
+from __future__ import annotations
+
+import contextlib
+import multiprocessing
+import os
+import shutil
+import signal
+import tempfile
+import threading
+from collections.abc import Callable, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+from multiprocessing import forkserver
+from multiprocessing.context import ForkServerProcess
+from pathlib import Path
+from typing import Any
+
+from ftbench.schema import SECRET_NAMES, Reason
+from ftbench_eval.reasons import LOG
+from ftbench_eval.scoring_child import ScoringJob, score_subset
+
+_PRELOAD = [
+    "opencompass.tasks",
+    "opencompass.datasets",
+    "opencompass.openicl.icl_evaluator",
+]
+
+
+def start_fork_server(environ: dict[str, str]) -> None:
+    """Starts the process that scoring processes are forked from, with OpenCompass imported.
+
+    Started before any secret or GPU is touched, so that scoring never sees either. It imports
+    while this process does the same, and returns at once.
+
+    Args:
+        environ: ``os.environ``; what the fork server gets is taken from it, then it is restored.
+
+    Side effects: starts a process.
+    """
+    hidden = {name: environ.pop(name) for name in SECRET_NAMES if name in environ}
+    before = dict(environ)
+    environ.update(CUDA_VISIBLE_DEVICES="", OMP_NUM_THREADS="1", TOKENIZERS_PARALLELISM="false")
+    try:
+        multiprocessing.set_forkserver_preload(_PRELOAD)
+        forkserver.ensure_running()
+    finally:
+        for name in environ.keys() - before.keys():
+            del environ[name]
+        environ.update(before | hidden)
+
+
+class Scorer:
+    """Runs scoring processes, at most a number at a time.
+
+    Args:
+        scratch: Folder for their working folders.
+        workers: Processes at a time.
+        timeout_s: Seconds that one subset may take.
+        on_scored: Called in a thread of ours when a process is done, with the subset's abbr and
+            the reason why it failed, or None.
+    """
+
+    def __init__(
+        self,
+        scratch: Path,
+        workers: int,
+        timeout_s: float,
+        on_scored: Callable[[str, Reason | None], None],
+    ) -> None:
+        self._scratch = scratch
+        self._timeout_s = timeout_s
+        self._on_scored = on_scored
+        self._pool = ThreadPoolExecutor(workers, thread_name_prefix="scoring")
+        self._futures: list[Future[None]] = []
+        self._running: set[int] = set()
+        self._lock = threading.Lock()
+        self._context = multiprocessing.get_context("forkserver")
+
+    def submit(self, abbr: str, config: Mapping[str, Any]) -> None:
+        """Queues a subset whose predictions are written.
+
+        Args:
+            abbr: Its name.
+            config: OpenCompass task config with one model and one dataset.
+        """
+        self._futures.append(self._pool.submit(self._run, abbr, dict(config)))
+
+    def wait(self) -> None:
+        """Waits until everything that was submitted is scored and reported.
+
+        Raises:
+            Exception: Whatever ``on_scored`` raised.
+        """
+        for future in self._futures:
+            future.result()
+        self._pool.shutdown()
+
+    def kill(self) -> None:
+        """Kills every running scoring process and what it started."""
+        with self._lock:
+            for pid in self._running:
+                _kill_session(pid)
+                _kill(pid)
+
+    def _run(self, abbr: str, config: dict[str, Any]) -> None:
+        folder = Path(tempfile.mkdtemp(prefix="scoring-", dir=self._scratch))
+        job = ScoringJob(config, folder, self._scratch / f"{folder.name}.error")
+        process = self._context.Process(target=score_subset, args=(job,))
+        try:
+            reason = self._watch(process, job)
+        finally:
+            shutil.rmtree(folder, ignore_errors=True)
+            job.error.unlink(missing_ok=True)
+        self._on_scored(abbr, reason)
+
+    def _watch(self, process: ForkServerProcess, job: ScoringJob) -> Reason | None:
+        with self._lock:
+            process.start()
+            assert process.pid is not None
+            self._running.add(process.pid)
+        process.join(self._timeout_s)
+        timed_out = process.exitcode is None
+        with self._lock:
+            # Also after a normal end: a benchmark's program may have left children behind.
+            _kill_session(process.pid)
+            self._running.discard(process.pid)
+        if timed_out:
+            _kill(process.pid)
+            process.join()
+            message = f"scoring took longer than {self._timeout_s:.0f} s"
+            return Reason("scoring_timeout", message, LOG)
+        if job.error.is_file():
+            kind, _, message = job.error.read_text(encoding="utf-8").strip().partition("\n")
+            return Reason(kind, message, LOG)
+        if process.exitcode:
+            return Reason("scoring", f"the scoring process {_how(process.exitcode)}", LOG)
+        return None
+
+
+def _how(exit_code: int) -> str:
+    if exit_code > 0:
+        return f"ended with exit code {exit_code}"
+    return f"was killed by {signal.Signals(-exit_code).name}"
+
+
+def _kill_session(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(pid, signal.SIGKILL)
+
+
+def _kill(pid: int) -> None:
+    # For a process so young that it does not lead a session yet.
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.kill(pid, signal.SIGKILL)

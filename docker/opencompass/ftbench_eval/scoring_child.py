@@ -1,0 +1,48 @@
+"""What runs in a scoring process: one subset, with OpenCompass's own evaluation task."""
+
+from __future__ import annotations
+
+import os
+import resource
+import traceback
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+
+@dataclass(frozen=True)
+class ScoringJob:
+    """One subset to score.
+
+    Attributes:
+        config: OpenCompass task config with one model and one dataset.
+        scratch: Empty folder of its own; working folder of the process.
+        error: File that receives the reason when scoring fails, as two lines: kind, message.
+    """
+
+    config: dict[str, Any]
+    scratch: Path
+    error: Path
+
+
+def score_subset(job: ScoringJob) -> None:
+    """Scores a subset; benchmarks execute or ``eval`` what a model wrote, hence a process for each.
+
+    Side effects: leads a session of its own, so that everything it starts can be ended with it;
+        writes ``results/<model>/<abbr>.json`` or, when it fails, ``job.error``. Leaves no core
+        dump.
+    """
+    os.setsid()
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    os.chdir(job.scratch)
+    from ftbench_eval.reasons import reason_of
+
+    try:
+        from mmengine.config import ConfigDict
+        from opencompass.tasks import OpenICLEvalTask
+
+        OpenICLEvalTask(ConfigDict(job.config)).run()
+    except Exception as exc:  # foreign code at the top of a process
+        traceback.print_exc()
+        reason = reason_of(exc, "scoring")
+        job.error.write_text(f"{reason.kind}\n{reason.message}\n", encoding="utf-8")
