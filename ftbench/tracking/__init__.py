@@ -1,0 +1,22 @@
+"""MLflow: check it before the launch, record an evaluation after it. Last but one on the line.
+
+Scores, samples and files of a finished evaluation go into a benchmark run, linked both ways with
+the run that trained the adapter. The layout is described in ``scores`` (metrics), ``contents``
+(tags and params), ``artifacts`` and ``training``. Only this package imports mlflow, and lazily.
+"""
+
+from __future__ import annotations
+
+from ftbench.tracking.check import check, training_status
+from ftbench.tracking.environment import export_credentials, redact, split_credentials
+from ftbench.tracking.recorder import Recorded, record
+
+__all__ = [
+    "Recorded",
+    "check",
+    "export_credentials",
+    "record",
+    "redact",
+    "split_credentials",
+    "training_status",
+]

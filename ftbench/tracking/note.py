@@ -1,0 +1,153 @@
+"""The Markdown that people read at the top of a run's page in MLflow.
+
+The benchmark run's note is ours. The training run's note is its owner's: ours is one section
+between two markers, and the rest is never touched.
+"""
+
+from __future__ import annotations
+
+import re
+import shlex
+from dataclasses import dataclass
+
+from ftbench.plan import Plan
+from ftbench.schema import OK, DatasetResult, Result
+from ftbench.tracking.environment import redact
+from ftbench.tracking.names import MAX_TAG, cut, model_label, setting_label
+from ftbench.tracking.scores import HEADLINE, headlines, overall_status
+
+BEGIN = "<!-- ftbench:begin -->"
+END = "<!-- ftbench:end -->"
+
+
+@dataclass(frozen=True)
+class ScoreRow:
+    """One benchmark run in the training run's note.
+
+    Attributes:
+        link: Address of the run inside MLflow's UI, such as ``#/experiments/1/runs/ab12``.
+        scores: Headline scores by dataset name, in percent; ``avg`` among them when known.
+    """
+
+    name: str
+    link: str
+    status: str
+    scores: dict[str, float]
+
+
+def run_note(plan: Plan, result: Result, training: tuple[str, str] | None) -> str:
+    """Note of the benchmark run.
+
+    Args:
+        plan: What was evaluated.
+        result: What came out.
+        training: Name and link of the training run, or None.
+
+    Returns:
+        Markdown of at most 8000 characters.
+    """
+    done = sum(dataset.status == OK for dataset in result.datasets)
+    scores = {
+        score.key.removeprefix(HEADLINE): score.value
+        for score in headlines(result)
+        if score.key.startswith(HEADLINE)
+    }
+    # MLflow folds a note away after four lines, so the scores come first.
+    head = f"**{_score_line(scores) or 'no score'}**"
+    asked = f"{done} of {len(result.datasets)} datasets"
+    lines = [f"{head} (ftbench: {overall_status(result)}, {asked})", ""]
+    if training:
+        lines += [f"Training run: [{_cell(training[0])}]({training[1]})", ""]
+    lines += _score_table(result)
+    if result.failure:
+        lines += ["", f"Failed: {_cell(result.failure.message)}"]
+    facts = [f"- Model: {_code(model_label(plan))}, base {_code(plan.model.base)}"]
+    facts += [f"- Setting: {setting_label(plan)}"]
+    facts += [f"- {_cell(note)}" for note in result.model.notes]
+    facts += [
+        "- Answers: `samples/` (tables), `predictions/` (all, parquet)",
+        f"- Fingerprint: `{plan.fingerprint[:16]}`",
+    ]
+    command = redact(shlex.join(plan.command))
+    reproduce = ["", "Reproduce:", "", "```sh", command, "```"]
+    text = "\n".join([*lines, "", *facts, *reproduce])
+    return text if len(text) <= MAX_TAG else cut("\n".join([*lines, "", *facts]), MAX_TAG)
+
+
+def training_note(note: str, rows: list[ScoreRow]) -> str | None:
+    """The training run's note with our section put in, or replaced.
+
+    Args:
+        note: The note as it is; empty when there is none.
+        rows: All benchmark runs of this training run, newest first.
+
+    Returns:
+        The new note, or None when the owner's text leaves no room: it is never cut.
+    """
+    before, after = _around_section(note)
+    for count in range(len(rows), 0, -1):
+        section = "\n".join([BEGIN, *_section(rows[:count], len(rows) - count), END])
+        text = "\n\n".join(part for part in (before, section, after) if part)
+        if len(text) <= MAX_TAG:
+            return text
+    return None
+
+
+def _around_section(note: str) -> tuple[str, str]:
+    match = re.search(re.escape(BEGIN) + ".*?" + re.escape(END), note, re.DOTALL)
+    if match is None:
+        return note.rstrip("\n"), ""
+    return note[: match.start()].rstrip("\n"), note[match.end() :].strip("\n")
+
+
+def _section(rows: list[ScoreRow], left_out: int) -> list[str]:
+    names = list(dict.fromkeys(name for row in rows for name in row.scores))
+    names = [n for n in names if n == "avg"] + [n for n in names if n != "avg"]
+    newest = rows[0]
+    line = _score_line(newest.scores) or "no score"
+    lines = [f"**Benchmark: {line}** ([{_cell(newest.name)}]({newest.link}), {newest.status})", ""]
+    lines += ["| " + " | ".join(["benchmark run", *map(_cell, names), "status"]) + " |"]
+    lines += ["|---|" + "---:|" * len(names) + "---|"]
+    for row in rows:
+        cells = [f"[{_cell(row.name)}]({row.link})"]
+        cells += [f"{row.scores[n]:.2f}" if n in row.scores else "" for n in names]
+        lines += ["| " + " | ".join([*cells, row.status]) + " |"]
+    return [*lines, "", f"… and {left_out} more"] if left_out else lines
+
+
+def _score_line(scores: dict[str, float]) -> str:
+    names = sorted(scores, key=lambda name: name != "avg")
+    return ", ".join(f"{_cell(name)} {scores[name]:.2f}" for name in names)
+
+
+def _score_table(result: Result) -> list[str]:
+    if not result.datasets:
+        return ["No datasets were asked for."]
+    lines = ["| dataset | score | metric | what it is | samples | status |"]
+    lines += ["|---|---:|---|---|---:|---|"]
+    lines += ["| " + " | ".join(map(_cell, _score_cells(d))) + " |" for d in result.datasets]
+    return lines
+
+
+def _score_cells(dataset: DatasetResult) -> tuple[str, ...]:
+    score = "" if dataset.score is None else f"{dataset.score:.2f}"
+    completed = sum(s.completed for s in dataset.subsets)
+    expected = sum(s.expected for s in dataset.subsets)
+    reason = f": {cut(dataset.reason.message, 300)}" if dataset.reason else ""
+    return (
+        dataset.name,
+        score,
+        dataset.metric,
+        dataset.aggregation,
+        f"{completed}/{expected}",
+        dataset.status + reason,
+    )
+
+
+def _cell(text: str) -> str:
+    escaped = re.sub(r"([\\|\[\]<>*_`])", r"\\\1", redact(text))
+    return " ".join(escaped.split())
+
+
+def _code(text: str) -> str:
+    return "`" + redact(text).replace("`", "'").replace("\n", " ") + "`"

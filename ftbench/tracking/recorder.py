@@ -1,0 +1,317 @@
+"""Records one evaluation: benchmark run, LoggedModel, artifacts, and the link to its training run.
+
+Every step finds what an earlier, interrupted recording left, and all timestamps come from the
+result: recording again changes nothing. A run stays RUNNING until everything of it is there.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from filelock import FileLock
+
+from ftbench.errors import Problem, TrackingError
+from ftbench.plan import Plan
+from ftbench.schema import DatasetResult, Result
+from ftbench.tracking import artifacts, contents, names, store, training, views
+from ftbench.tracking.contents import TrainingRun
+from ftbench.tracking.environment import mlflow_environment, redact
+from ftbench.tracking.failures import explain
+from ftbench.tracking.note import run_note
+from ftbench.tracking.scores import HEADLINE, Score, details, headlines
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+RETRIES = 2
+MAX_VIEWED_RUNS = 100
+"""Newest runs of the experiment whose metrics decide the columns of the saved views."""
+
+
+@dataclass(frozen=True)
+class Recorded:
+    """Where an evaluation stands in MLflow.
+
+    Attributes:
+        run_url: The benchmark run's page. For a database, it answers while open_with runs.
+        view_url: The experiment's benchmark runs with their score columns, best first.
+        training_view_url: Training and benchmark runs in one table, losses beside scores.
+        open_with: Command that shows the pages of a database; empty for a server.
+        model_id: The LoggedModel's id.
+        notes: What a reader should know, one sentence each.
+    """
+
+    run_id: str
+    experiment_id: str
+    run_url: str
+    view_url: str = ""
+    training_view_url: str = ""
+    open_with: str = ""
+    model_id: str = ""
+    training_run_id: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class _Target:
+    """Where everything of this evaluation goes.
+
+    Attributes:
+        run: The benchmark run as it was found or made.
+        timestamp_ms: Of every metric: the end of the evaluation.
+    """
+
+    client: MlflowClient
+    plan: Plan
+    result: Result
+    training: TrainingRun | None
+    experiment_id: str
+    run: Run
+    model_id: str
+    timestamp_ms: int
+
+    @property
+    def run_id(self) -> str:
+        return str(self.run.info.run_id)
+
+
+def record(plan: Plan, result: Result) -> Recorded:
+    """Records an evaluation, or completes what an earlier recording left.
+
+    Args:
+        plan: What was evaluated, and where its scores go.
+        result: Collected.
+
+    Raises:
+        TrackingError: The tracker did not take it. Nothing on disk is lost, and
+            ``python -m ftbench.record RUN_DIR`` goes on from there.
+
+    Side effects: writes to the tracker; a failure leaves ``logs/tracking.log`` in the run folder.
+    """
+    if plan.tracking.kind == "none":
+        raise TrackingError(
+            Problem(
+                f"recording {plan.run_dir}",
+                "it was planned with tracking=none",
+                f"python -m ftbench.record {plan.run_dir} --tracking-uri URI",
+            )
+        )
+    # MLflow counts whole seconds, and 0 would be no limit at all.
+    timeout_s = max(1, plan.tracking.request_timeout_s)
+    with (
+        mlflow_environment(plan.tracking.uri, timeout_s, RETRIES),
+        _translated(plan),
+        FileLock(plan.run_dir / ".record.lock", timeout=600),
+    ):
+        target = _open_target(plan, result)
+        notes = _log_scores(target) + _log_artifacts(target)
+        _finish(target)
+        notes += _write_back(target)
+        _save_views(target)
+    return _recorded(target, notes)
+
+
+def _open_target(plan: Plan, result: Result) -> _Target:
+    uri = plan.tracking.uri
+    client = store.open_store(uri)
+    trained = training.fetch(client, plan.tracking.training_run_id)
+    experiment_id = store.experiment_id_for(client, plan.tracking, trained)
+    tags = contents.run_tags(plan, result, trained)
+    if _is_nested(plan, trained, experiment_id):
+        assert trained is not None
+        tags["mlflow.parentRunId"] = trained.run_id
+    started_ms, finished_ms = _times_ms(plan, result)
+    with store.creation_lock(uri):
+        run = store.find_or_create_run(
+            client, experiment_id, names.eval_key(plan), names.run_name(plan), started_ms, tags
+        )
+        model = store.find_or_create_model(
+            client,
+            experiment_id,
+            store.WantedModel(
+                name=names.logged_model_name(plan),
+                model_type=contents.model_type(plan),
+                source_run_id=trained.run_id if trained else None,
+                fingerprint=plan.fingerprint,
+                params=contents.run_params(plan, trained),
+                tags=contents.model_tags(plan),
+            ),
+        )
+    return _Target(client, plan, result, trained, experiment_id, run, model.model_id, finished_ms)
+
+
+def _is_nested(plan: Plan, trained: TrainingRun | None, experiment_id: str) -> bool:
+    # A child of a parent in another experiment vanishes from MLflow's pages (3.18).
+    return plan.tracking.nest and trained is not None and trained.experiment_id == experiment_id
+
+
+def _times_ms(plan: Plan, result: Result) -> tuple[int, int]:
+    """Start and end of the evaluation; always the same for the same run folder."""
+    planned = plan.files.plan.stat().st_mtime if plan.files.plan.is_file() else 0.0
+    started = result.started_at or result.finished_at or planned
+    return int(started * 1000), int((result.finished_at or started) * 1000)
+
+
+def _log_scores(target: _Target) -> list[str]:
+    """Datasets, params, tags and metrics; one request for the headlines, then one per dataset."""
+    from mlflow.entities import LoggedModelInput, Param, RunTag
+
+    plan, result, trained = target.plan, target.result, target.training
+    digests = contents.dataset_digests(result)
+    target.client.log_inputs(
+        target.run_id,
+        datasets=[_dataset_input(d, digests[d.name]) for d in result.datasets if d.name in digests],
+        models=[LoggedModelInput(target.model_id)],
+    )
+    params, notes = _new_params(target.run, contents.run_params(plan, trained))
+    tags = contents.run_tags(plan, result, trained)
+    link = (trained.name, trained.link) if trained else None
+    tags[training.NOTE_TAG] = run_note(plan, result, link)
+    target.client.log_batch(
+        target.run_id,
+        metrics=[_metric(target, score, digests) for score in headlines(result)],
+        params=[Param(key, value) for key, value in params.items()],
+        tags=[RunTag(key, value) for key, value in tags.items()],
+    )
+    for dataset in result.datasets:
+        metrics = [_metric(target, score, digests) for score in details(dataset)]
+        target.client.log_batch(target.run_id, metrics=metrics)
+    if plan.tracking.nest and not _is_nested(plan, trained, target.experiment_id):
+        notes += ["tracking.nest was left out: the training run is in another experiment."]
+    return notes
+
+
+def _new_params(run: Run, params: dict[str, str]) -> tuple[dict[str, str], list[str]]:
+    """The params that are not there yet; MLflow never changes one that is."""
+    there = run.data.params
+    changed = [key for key, value in params.items() if there.get(key, value) != value]
+    notes = [f"{k} stays {there[k]!r} in MLflow; it was {params[k]!r} this time." for k in changed]
+    return {key: value for key, value in params.items() if key not in there}, notes
+
+
+def _dataset_input(dataset: DatasetResult, digest: str) -> Any:
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    presets = sorted({subset.preset for subset in dataset.subsets if subset.preset})
+    rows = sum(subset.expected for subset in dataset.subsets)
+    return DatasetInput(
+        Dataset(
+            name=dataset.name,
+            digest=digest,
+            source_type="opencompass",
+            source=json.dumps({"presets": presets}),
+            profile=json.dumps({"num_rows": rows, "num_subsets": len(dataset.subsets)}),
+        ),
+        [InputTag("mlflow.data.context", "eval")],
+    )
+
+
+def _metric(target: _Target, score: Score, digests: dict[str, str]) -> Any:
+    from mlflow.entities import Metric
+
+    digest = digests.get(score.dataset) if score.of_model else None
+    return Metric(
+        score.key,
+        score.value,
+        target.timestamp_ms,
+        0,
+        model_id=target.model_id if score.of_model else None,
+        dataset_name=score.dataset if digest else None,
+        dataset_digest=digest,
+        run_id=target.run_id,
+    )
+
+
+def _log_artifacts(target: _Target) -> list[str]:
+    with tempfile.TemporaryDirectory(prefix="ftbench-record-") as folder:
+        staged = artifacts.stage(target.plan, target.result, Path(folder))
+        target.client.log_artifacts(target.run_id, folder)
+    if staged.tables:
+        target.client.set_tag(target.run_id, "mlflow.loggedArtifacts", staged.tables_tag)
+    return list(staged.notes)
+
+
+def _finish(target: _Target) -> None:
+    # Green in MLflow means what exit code 0 means: every dataset is ok. A partial evaluation has
+    # scores too, but its row must not look comparable with complete ones.
+    status = "FINISHED" if target.result.is_complete else "FAILED"
+    target.client.set_terminated(target.run_id, status, end_time=target.timestamp_ms)
+
+
+def _write_back(target: _Target) -> list[str]:
+    outcome = training.Outcome(
+        target.run_id, target.experiment_id, target.model_id, target.timestamp_ms, target.result
+    )
+    return training.write_back(target.client, target.plan.tracking, target.training, outcome)
+
+
+def _save_views(target: _Target) -> None:
+    client, experiment_id = target.client, target.experiment_id
+    runs = client.search_runs(
+        [experiment_id], order_by=["attributes.start_time DESC"], max_results=MAX_VIEWED_RUNS
+    )
+    there = client.get_experiment(experiment_id).tags
+    for key, value in views.saved_views(_known(runs), target.timestamp_ms).items():
+        if key not in there or views.view_of(there[key]) != views.view_of(value):
+            client.set_experiment_tag(experiment_id, key, value)
+
+
+def _known(runs: list[Run]) -> views.Known:
+    evaluations = [run for run in runs if run.data.tags.get("ftbench.kind") == "eval"]
+    trainings = [run for run in runs if run.data.tags.get("ftbench.kind") != "eval"]
+    keys = {key for run in evaluations for key in run.data.metrics}
+    bases = [run for run in evaluations if run.data.params.get("adapter") == "base"]
+    return views.Known(
+        headline_keys=tuple(sorted(key for key in keys if key.startswith(HEADLINE))),
+        subset_keys=tuple(sorted(key for key in keys if key.startswith("subset/"))),
+        loss_keys=views.loss_keys({key for run in trainings for key in run.data.metrics}),
+        baseline_run_id=bases[0].info.run_id if bases else "",
+    )
+
+
+def _recorded(target: _Target, notes: list[str]) -> Recorded:
+    uri, experiment_id = target.plan.tracking.uri, target.experiment_id
+    root = store.ui_root(uri)
+    return Recorded(
+        run_id=target.run_id,
+        experiment_id=experiment_id,
+        run_url=f"{root}/{contents.run_link(experiment_id, target.run_id)}",
+        view_url=root + views.view_path(experiment_id, views.LEADERBOARD),
+        training_view_url=root + views.view_path(experiment_id, views.TRAINING),
+        open_with=store.ui_command(uri),
+        model_id=target.model_id,
+        training_run_id=target.plan.tracking.training_run_id,
+        notes=tuple(notes),
+    )
+
+
+@contextmanager
+def _translated(plan: Plan) -> Iterator[None]:
+    """Turns what MLflow and the file system raise into a TrackingError with a log."""
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (MlflowException, SQLAlchemyError, OSError, ValueError) as exc:
+        uri = plan.tracking.uri
+        log = _write_log(plan.files.root / "logs" / "tracking.log")
+        cure = f"python -m ftbench.record {plan.run_dir}"
+        raise TrackingError(explain(exc, f"recording into {redact(uri)}", uri, cure, log)) from exc
+
+
+def _write_log(path: Path) -> str:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(redact(traceback.format_exc()), encoding="utf-8")
+    except OSError:
+        return ""
+    return str(path)

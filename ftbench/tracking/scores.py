@@ -1,0 +1,139 @@
+"""Which numbers of a result become MLflow metrics, and under which keys.
+
+    bench/avg, bench/<dataset>            headline scores; what a leaderboard shows
+    coverage/<dataset>                    percent of its samples that stand behind the score
+    subset/<dataset>/<subset>             scores of the subsets, where there are several
+    metric/<dataset>/<name>               further numbers that OpenCompass reports
+    seconds/<dataset>                     inference time
+
+MLflow's pages make one chart section of everything before the last slash, so subsets of one dataset
+stand together and the headlines stand alone. Only finite numbers become metrics.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import TypeGuard
+
+from ftbench.schema import (
+    FAILED,
+    OK,
+    PARTIAL,
+    SKIPPED,
+    TIMEOUT,
+    DatasetResult,
+    Result,
+    SubsetResult,
+)
+from ftbench.tracking.names import metric_key
+
+AVERAGE = "bench/avg"
+HEADLINE = "bench/"
+
+
+@dataclass(frozen=True)
+class Score:
+    """One number to log.
+
+    Attributes:
+        key: MLflow metric key.
+        value: Finite.
+        dataset: Dataset that it belongs to, as the user named it; empty for the average.
+        of_model: It stands on the LoggedModel too, where every column is one dataset.
+    """
+
+    key: str
+    value: float
+    dataset: str = ""
+    of_model: bool = False
+
+
+def overall_status(result: Result) -> str:
+    """One status for the whole evaluation: ok, partial, timeout, failed or skipped."""
+    statuses = {dataset.status for dataset in result.datasets}
+    if result.is_complete:
+        return OK if OK in statuses else SKIPPED
+    if any(dataset.score is not None for dataset in result.datasets):
+        return PARTIAL
+    return TIMEOUT if TIMEOUT in statuses else FAILED
+
+
+def headlines(result: Result) -> list[Score]:
+    """The scores that a leaderboard shows, with their coverage.
+
+    The average is there only when every dataset is ok: over some of them it would be compared with
+    averages over all.
+    """
+    average = result.average
+    scores = []
+    if average is not None and all(d.status == OK for d in result.datasets) and result.is_complete:
+        scores += [Score(AVERAGE, average, of_model=True)]
+    for dataset in result.datasets:
+        if not _is_number(dataset.score):
+            continue
+        scores += [
+            Score(metric_key("bench", dataset.name), dataset.score, dataset.name, of_model=True)
+        ]
+    for dataset in result.datasets:
+        if _is_number(dataset.score):
+            value = coverage_percent(dataset)
+            scores += [Score(metric_key("coverage", dataset.name), value, dataset.name)]
+    return _unique(scores)
+
+
+def details(dataset: DatasetResult) -> list[Score]:
+    """Everything else that is known about one dataset."""
+    name = dataset.name
+    scores = []
+    if len(dataset.subsets) > 1:
+        scores += [
+            Score(metric_key("subset", name, subset.name), subset.score, name)
+            for subset in dataset.subsets
+            if _is_number(subset.score)
+        ]
+    for subset in dataset.subsets:
+        prefix = f"{subset.name}." if len(dataset.subsets) > 1 else ""
+        scores += [
+            Score(metric_key("metric", name, prefix + metric), value, name)
+            for metric, value in _further_metrics(subset)
+        ]
+    if dataset.seconds > 0:
+        scores += [Score(metric_key("seconds", name), dataset.seconds, name)]
+    return _unique(scores)
+
+
+def coverage_percent(dataset: DatasetResult) -> float:
+    """Share of the dataset's samples that stand behind its score, 0 to 100."""
+    scored = [s for s in dataset.subsets if s.score is not None]
+    expected = sum(s.expected for s in dataset.subsets)
+    if len(scored) == len(dataset.subsets) and all(s.completed >= s.expected for s in scored):
+        return 100.0
+    # A subset that was never reached does not know its size.
+    if not expected or not all(s.expected for s in dataset.subsets):
+        return 100.0 * len(scored) / len(dataset.subsets)
+    return 100.0 * sum(s.completed for s in scored) / expected
+
+
+def _further_metrics(subset: SubsetResult) -> list[tuple[str, float]]:
+    return [
+        (name, float(value))
+        for name, value in subset.metrics.items()
+        if name != subset.metric and _is_number(value)
+    ]
+
+
+def _is_number(value: object) -> TypeGuard[float]:
+    return isinstance(value, int | float) and math.isfinite(value)
+
+
+def _unique(scores: list[Score]) -> list[Score]:
+    # Two names may differ only in characters that MLflow forbids; neither score may hide the other.
+    seen: dict[str, int] = {}
+    result = []
+    for score in scores:
+        count = seen.get(score.key, 0) + 1
+        seen[score.key] = count
+        key = score.key if count == 1 else f"{score.key}-{count}"
+        result.append(Score(key, score.value, score.dataset, score.of_model))
+    return result

@@ -1,0 +1,132 @@
+"""The training run: read it, and leave the scores beside its loss."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from ftbench.plan import TrackingPlan
+from ftbench.schema import OK, Result
+from ftbench.tracking.contents import TrainingRun, run_link
+from ftbench.tracking.names import metric_key
+from ftbench.tracking.note import ScoreRow, training_note
+from ftbench.tracking.scores import HEADLINE, Score, headlines, overall_status
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+NOTE_TAG = "mlflow.note.content"
+MAX_ROWS = 50
+"""Benchmark runs that a training run's note lists; the newest are kept."""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What the training run is told.
+
+    Attributes:
+        run_id, experiment_id: Of the benchmark run.
+        model_id: Of its LoggedModel.
+        timestamp_ms: End of the evaluation, in milliseconds since the epoch.
+    """
+
+    run_id: str
+    experiment_id: str
+    model_id: str
+    timestamp_ms: int
+    result: Result
+
+
+def fetch(client: MlflowClient, run_id: str | None) -> TrainingRun | None:
+    """Reads the training run; None when none is named.
+
+    Raises:
+        MlflowException: There is none of this id.
+    """
+    return _training_run(client.get_run(run_id)) if run_id else None
+
+
+def write_back(
+    client: MlflowClient, tracking: TrackingPlan, training: TrainingRun | None, outcome: Outcome
+) -> list[str]:
+    """Leaves scores, a link and a note section on the training run, as ``write_back`` says.
+
+    Only datasets that are ok are written back: beside a loss nobody looks for a coverage.
+
+    Returns:
+        What could not be written, one sentence each.
+    """
+    if training is None or tracking.write_back == "none":
+        return []
+    from mlflow.entities import LoggedModelOutput, Metric, RunTag
+
+    ok = {d.name for d in outcome.result.datasets if d.status == OK}
+    scores = [s for s in headlines(outcome.result) if _is_sound(s, ok)]
+    tags = {
+        "ftbench.kind": "train",
+        "ftbench.eval_run_id": outcome.run_id,
+        "ftbench.eval_status": overall_status(outcome.result),
+    }
+    metrics = []
+    if tracking.write_back == "metrics":
+        metrics = [Metric(s.key, s.value, outcome.timestamp_ms, 0) for s in scores]
+    else:
+        tags |= {metric_key(f"ftbench.{s.key.replace('/', '.')}"): repr(s.value) for s in scores}
+    client.log_batch(
+        training.run_id, metrics=metrics, tags=[RunTag(key, value) for key, value in tags.items()]
+    )
+    is_same_experiment = training.experiment_id == outcome.experiment_id
+    if is_same_experiment and outcome.model_id not in training.output_model_ids:
+        client.log_outputs(training.run_id, [LoggedModelOutput(outcome.model_id, step=0)])
+    return _write_note(client, training, outcome.experiment_id)
+
+
+def _is_sound(score: Score, ok: set[str]) -> bool:
+    return score.key.startswith(HEADLINE) and (not score.dataset or score.dataset in ok)
+
+
+def _write_note(client: MlflowClient, training: TrainingRun, experiment_id: str) -> list[str]:
+    # Made anew from all benchmark runs each time, so that parallel recordings heal each other.
+    runs = client.search_runs(
+        list(dict.fromkeys([experiment_id, training.experiment_id])),
+        f"tags.`ftbench.train_run_id` = '{training.run_id}' AND tags.`ftbench.kind` = 'eval'",
+        order_by=["attributes.start_time DESC"],
+        max_results=MAX_ROWS,
+    )
+    current = client.get_run(training.run_id).data.tags.get(NOTE_TAG, "")
+    note = training_note(current, _score_rows(runs))
+    if note is None:
+        return [f"The training run's own note leaves no room for the scores ({training.run_id})."]
+    if note != current:
+        client.set_tag(training.run_id, NOTE_TAG, note)
+    return []
+
+
+def _score_rows(runs: Sequence[Run]) -> list[ScoreRow]:
+    return [
+        ScoreRow(
+            name=run.info.run_name,
+            link=run_link(run.info.experiment_id, run.info.run_id),
+            status=run.data.tags.get("ftbench.status", ""),
+            scores={
+                key.removeprefix(HEADLINE): value
+                for key, value in run.data.metrics.items()
+                if key.startswith(HEADLINE)
+            },
+        )
+        for run in runs
+    ]
+
+
+def _training_run(run: Run) -> TrainingRun:
+    outputs = run.outputs.model_outputs if run.outputs else []
+    return TrainingRun(
+        run_id=run.info.run_id,
+        experiment_id=str(run.info.experiment_id),
+        name=run.info.run_name,
+        status=run.info.status,
+        params=dict(run.data.params),
+        output_model_ids=tuple(output.model_id for output in outputs),
+    )
