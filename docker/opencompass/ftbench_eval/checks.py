@@ -6,13 +6,15 @@ import copy
 import hashlib
 import inspect
 import json
+import os
 from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ftbench.schema import Reason
 from ftbench_eval.presets import Subset
-from ftbench_eval.reasons import Refused, reason_of
+from ftbench_eval.reasons import Refused, explain
 
 
 @dataclass(frozen=True)
@@ -38,11 +40,11 @@ def check(subset: Subset) -> Checked:
     try:
         rows = _load_rows(subset.config)
     except Exception as exc:  # foreign code; what fails is this subset only
-        return Checked(subset, reason=reason_of(exc, "data"))
+        return Checked(subset, reason=_data_reason(explain(exc, "data"), subset.config))
     try:
         _construct_evaluator(subset.config)
     except Exception as exc:
-        return Checked(subset, len(rows), reason=reason_of(exc, "preset"))
+        return Checked(subset, len(rows), reason=explain(exc, "preset"))
     if not len(rows):
         return Checked(subset, reason=Reason("data", "the dataset has no rows"))
     return Checked(subset, len(rows), prompt_hash(subset.config["infer_cfg"]), data_hash(rows))
@@ -72,6 +74,21 @@ def _load_rows(config: Any) -> Any:
     from opencompass.utils import build_dataset_from_cfg
 
     return build_dataset_from_cfg(config).test
+
+
+def _data_reason(reason: Reason, config: Any) -> Reason:
+    """Says where the data should lie when it does not."""
+    from opencompass.utils.datasets_info import DATASETS_MAPPING
+
+    name = str(config.get("path", ""))
+    local = DATASETS_MAPPING.get(name, {}).get("local") or name
+    # As opencompass.utils.get_data_path finds it (0.5.4).
+    path = Path(os.environ.get("COMPASS_DATA_CACHE", ""), local)
+    looks_local = bool(name) and (local != name or local.startswith("."))
+    if not looks_local or path.exists():
+        return reason
+    where = os.path.normpath(path)
+    return Reason("data_missing", f"no data at {where}: {reason.message}", reason.log)
 
 
 def _construct_evaluator(config: Any) -> None:

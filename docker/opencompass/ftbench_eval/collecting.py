@@ -23,7 +23,7 @@ from ftbench_eval.extract import Scored, Unscored, count_tokens, read_scored
 from ftbench_eval.output import Output
 from ftbench_eval.presets import GENERATION
 from ftbench_eval.progress import Progress
-from ftbench_eval.reasons import LOG, reason_of
+from ftbench_eval.reasons import LOG, explain
 from ftbench_eval.resume import read_json
 from ftbench_eval.settings import Settings
 
@@ -72,7 +72,7 @@ class Collector:
                 except Unscored as exc:
                     reason = Reason("scoring", str(exc), LOG)
                 except Exception as exc:  # foreign content; what fails is this subset only
-                    reason = reason_of(exc, "results")
+                    reason = explain(exc, "results")
             if reason is not None:
                 self.fail(abbr, reason)
             else:

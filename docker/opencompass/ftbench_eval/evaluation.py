@@ -14,6 +14,7 @@ from typing import Any
 from ftbench.catalogue import load_catalogue
 from ftbench.schema import (
     FAILED,
+    PENDING,
     DatasetResult,
     ModelFacts,
     Reason,
@@ -31,7 +32,7 @@ from ftbench_eval.opencompass_config import build_config, use_real_python_root, 
 from ftbench_eval.output import Output
 from ftbench_eval.presets import Chosen, Subset, choose
 from ftbench_eval.progress import Progress
-from ftbench_eval.reasons import reason_of
+from ftbench_eval.reasons import explain
 from ftbench_eval.resume import partial_count, repair
 from ftbench_eval.scoring import Scorer
 from ftbench_eval.secret_files import loading_secrets
@@ -69,6 +70,9 @@ class Evaluation:
         with loading_secrets(self.settings.secrets_folder, os.environ):
             chosen = choose(self.settings.datasets, load_catalogue(), self.settings.limit)
             self.progress.update(versions=versions(), datasets=pending_results(chosen))
+            for item in chosen:
+                if item.reason is not None:
+                    self.output.say(f"{item.name}: failed: {item.reason.message}")
             model_files, decision = self._decide_model(chosen)
             ready = self._check_datasets(chosen, decision)
             if ready:
@@ -90,7 +94,7 @@ class Evaluation:
             opencompass_type=", ".join(sorted(types)),
             chat_template=decision.chat_template,
             merged=bool(decision.merge_because),
-            notes=decision.notes,
+            notes=decision.notes + judge_notes(chosen),
         )
         self.progress.update(model=facts)
         return files, decision
@@ -207,7 +211,7 @@ class Evaluation:
             except Exception as exc:  # foreign code; what fails is this subset only
                 self._note_seconds(subset.abbr, started)
                 _release_gpu_memory()
-                collector.fail(subset.abbr, reason_of(exc, "inference"))
+                collector.fail(subset.abbr, explain(exc, "inference"))
             else:
                 self._note_seconds(subset.abbr, started)
                 self._submit(subset, decision)
@@ -257,7 +261,7 @@ def pending_results(chosen: Sequence[Chosen]) -> list[DatasetResult]:
     return [
         DatasetResult(
             name=item.name,
-            status=FAILED if item.reason else "pending",
+            status=FAILED if item.reason else PENDING,
             reason=item.reason,
             subsets=tuple(
                 SubsetResult(abbr=s.abbr, name=s.name, preset=s.preset, mode=s.mode)
@@ -266,6 +270,15 @@ def pending_results(chosen: Sequence[Chosen]) -> list[DatasetResult]:
         )
         for item in chosen
     ]
+
+
+def judge_notes(chosen: Sequence[Chosen]) -> tuple[str, ...]:
+    """Says which datasets are scored without the judge model that their preset names."""
+    return tuple(
+        f"{item.name}: scored by its rules alone, without the judge model of its preset."
+        for item in chosen
+        if any(subset.rules_only for subset in item.subsets)
+    )
 
 
 def versions() -> dict[str, str]:

@@ -48,10 +48,10 @@ def count_calls(model: Any, on_inputs: Callable[[int], None]) -> None:
     """Reports how many inputs the model has just answered, after every batch.
 
     Args:
-        model: OpenCompass wrapper; its ``generate`` and ``get_ppl`` (which the likelihood calls too).
+        model: OpenCompass wrapper.
         on_inputs: Called with the number of inputs in the batch.
 
-    Side effects: puts counting functions before those methods of this one object.
+    Side effects: puts counting functions before ``generate`` and ``get_ppl`` of this one object.
     """
     for name in ("generate", "get_ppl"):
         original = getattr(model, name, None)

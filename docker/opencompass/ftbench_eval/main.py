@@ -18,7 +18,7 @@ from ftbench.schema import SCHEMA_VERSION, SECRET_NAMES, Result, RunFiles
 from ftbench_eval.evaluation import Evaluation
 from ftbench_eval.output import Output
 from ftbench_eval.progress import Progress
-from ftbench_eval.reasons import Refused, reason_of
+from ftbench_eval.reasons import Refused, explain
 from ftbench_eval.resume import previous_seconds
 from ftbench_eval.scoring import start_fork_server
 from ftbench_eval.settings import Settings, SettingsError, read_settings
@@ -97,10 +97,7 @@ def _evaluate(
     try:
         evaluation.run()
     except Exception as exc:  # the top of the program: a failure becomes data
-        import traceback
-
-        traceback.print_exc()
-        reason = reason_of(exc, "internal")
+        reason = explain(exc, "internal")
         progress.fail_pending(reason)
         progress.finish(failure=reason)
         output.say(f"ftbench: failed: {reason.message}")

@@ -131,7 +131,7 @@ class _Common:
 
     @property
     def pad_token_id(self) -> int:
-        """Passed always: OpenCompass 0.5.4 looks for generation_config.json in an adapter folder."""
+        """Passed always, lest OpenCompass look for generation_config.json in an adapter folder."""
         candidates = (
             self.tokenizer.pad_token_id,
             self.files.generation_pad,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sys
 import time
@@ -31,8 +32,7 @@ class Output:
 
     def say(self, line: str) -> None:
         """Prints one line on the real standard output and in the log."""
-        try:
+        # A reader that has gone does not end the run; the log still has the line.
+        with contextlib.suppress(OSError):
             self._lines.write(line + "\n")
-        except OSError:  # the reader has gone; the log still has the line
-            pass
-        print(f"--- {line}", flush=True)
+        print(f"--- {time.strftime('%H:%M:%S')} {line}", flush=True)

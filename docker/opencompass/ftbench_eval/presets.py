@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ftbench.catalogue import Catalogue, UnknownDataset
+from ftbench.catalogue import Catalogue, UnknownDataset, UnusableDataset
 from ftbench.schema import Reason
-from ftbench_eval.reasons import Refused, reason_of
+from ftbench_eval.reasons import Refused, explain
 
 GENERATION = "generation"
 LIKELIHOOD = "likelihood"
@@ -35,6 +36,7 @@ class Subset:
         preset: Preset file below ``opencompass/configs/datasets``.
         mode: ``gen``, ``ppl``, ``ll``, ``clp``, ``chat``, or the inferencer's class name.
         config: OpenCompass's own configuration of it.
+        rules_only: Its preset would ask a judge model where the rules fail; none is asked.
     """
 
     abbr: str
@@ -43,6 +45,7 @@ class Subset:
     preset: str
     mode: str
     config: Any
+    rules_only: bool = False
 
     @property
     def role(self) -> str:
@@ -78,9 +81,9 @@ def choose(names: Sequence[str], catalogue: Catalogue, limit: int | None) -> lis
             configs = load_preset(folder / preset.path)
             subsets = _subsets(name, preset.path, configs, taken, limit)
         except UnknownDataset as exc:
-            chosen.append(Chosen(name, reason=Reason("unknown_dataset", str(exc))))
+            chosen.append(Chosen(name, reason=_unresolved(exc)))
         except Exception as exc:  # a preset is foreign code; what fails is this dataset only
-            chosen.append(Chosen(name, reason=reason_of(exc, "preset")))
+            chosen.append(Chosen(name, reason=explain(exc, "preset")))
         else:
             taken.update(subset.abbr for subset in subsets)
             chosen.append(Chosen(name, tuple(subsets)))
@@ -110,7 +113,9 @@ def short_names(abbrs: Iterable[str]) -> dict[str, str]:
     names = list(abbrs)
     if len(names) < 2:
         return {name: name for name in names}
-    prefix = os.path.commonprefix(names)
+    first, last = min(names), max(names)
+    same = (a == b for a, b in zip(first, last, strict=False))
+    prefix = first[: sum(itertools.takewhile(bool, same))]
     cut = max(prefix.rfind(mark) for mark in "_-") + 1
     return {name: name[cut:] or name for name in names}
 
@@ -140,11 +145,37 @@ def limited_range(existing: str | None, limit: int, repeats: int, total: int | N
     return f"[:0] + [i for i in index_list if i % {per_repeat} < {limit}]"
 
 
+def use_rules(config: Any) -> bool:
+    """Lets a cascade (rules first, then a judge model) score by its rules alone.
+
+    No judge is configured, so OpenCompass could not even construct the cascade.
+
+    Returns:
+        Whether the config had a cascade.
+
+    Side effects: changes ``config``.
+    """
+    evaluation = config.get("eval_cfg") or {}
+    evaluator = evaluation.get("evaluator") or {}
+    kind = evaluator.get("type", "")
+    name = kind.rpartition(".")[2] if isinstance(kind, str) else kind.__name__
+    if name != "CascadeEvaluator" or not evaluator.get("rule_evaluator"):
+        return False
+    evaluation["evaluator"] = evaluator["rule_evaluator"]
+    return True
+
+
 def mode_of(config: Any) -> str:
     """Which kind of inference a dataset config asks for."""
     kind = config["infer_cfg"]["inferencer"]["type"]
     name = kind.rpartition(".")[2] if isinstance(kind, str) else kind.__name__
     return _MODES.get(name, name)
+
+
+def _unresolved(exc: UnknownDataset) -> Reason:
+    kind = "unsupported" if isinstance(exc, UnusableDataset) else "unknown_dataset"
+    hint = f"; did you mean {', '.join(exc.suggestions)}?" if exc.suggestions else ""
+    return Reason(kind, f"'{exc.name}': {exc}{hint}")
 
 
 def _subsets(
@@ -156,9 +187,12 @@ def _subsets(
         mode = mode_of(config)
         original = config["abbr"]
         config["abbr"] = unique_abbr(original, mode, taken)
+        rules_only = use_rules(config)
         if limit is not None:
             _limit(config, limit)
-        subsets.append(Subset(config["abbr"], name, names[original], preset, mode, config))
+        subsets.append(
+            Subset(config["abbr"], name, names[original], preset, mode, config, rules_only)
+        )
     return subsets
 
 

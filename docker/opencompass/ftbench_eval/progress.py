@@ -102,7 +102,7 @@ class Progress:
             return dataset
 
     def fail_pending(self, reason: Reason) -> None:
-        """Gives every subset and dataset that is still pending the status failed, for one reason."""
+        """Makes every pending subset and dataset a failed one, for one reason."""
         with self._lock:
             failed = []
             for dataset in self._result.datasets:

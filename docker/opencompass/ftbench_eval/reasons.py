@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+import sys
+import traceback
 from collections.abc import Iterator
 
 from ftbench.schema import Reason
@@ -42,13 +44,21 @@ class Refused(Exception):
         self.kind = kind
 
 
-def reason_of(exc: BaseException, kind: str) -> Reason:
-    """Names the root cause of a failure.
+def explain(exc: BaseException, kind: str) -> Reason:
+    """Names the root cause of a failure that was caught.
 
     Args:
         exc: What was caught.
         kind: Class of failure when the exception does not show a more precise one.
+
+    Side effects: prints the traceback to standard error, which is the log.
     """
+    print(_SECRETS.sub(r"\1***", "".join(traceback.format_exception(exc))), file=sys.stderr)
+    return reason_of(exc, kind)
+
+
+def reason_of(exc: BaseException, kind: str) -> Reason:
+    """As ``explain``, without printing."""
     chain = list(_chain(exc))
     refused = next((e for e in chain if isinstance(e, Refused)), None)
     if refused is not None:
@@ -74,7 +84,8 @@ def _kind_of(exc: BaseException, stage: str) -> str:
         return "out_of_memory"
     if "No available memory for the cache blocks" in str(exc):
         return "out_of_memory"
-    if isinstance(exc, ImportError):
+    # A preset that names what OpenCompass no longer has is a broken preset.
+    if isinstance(exc, ImportError) and "opencompass" not in str(exc):
         return "missing_package"
     if stage == "data" and names.intersection(_DATA_ERRORS):
         return "data_missing"

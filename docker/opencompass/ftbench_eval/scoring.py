@@ -9,7 +9,7 @@ import shutil
 import signal
 import tempfile
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, MutableMapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing import forkserver
 from multiprocessing.context import ForkServerProcess
@@ -27,7 +27,7 @@ _PRELOAD = [
 ]
 
 
-def start_fork_server(environ: dict[str, str]) -> None:
+def start_fork_server(environ: MutableMapping[str, str]) -> None:
     """Starts the process that scoring processes are forked from, with OpenCompass imported.
 
     Started before any secret or GPU is touched, so that scoring never sees either. It imports
