@@ -1,0 +1,195 @@
+"""Says of each loaded preset what the catalogue records: mode, data, needs, what rules it out."""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import json
+from dataclasses import dataclass, field
+from typing import Any
+
+from opencompass.evaluator import CascadeEvaluator, GenericLLMEvaluator
+from opencompass.openicl.icl_evaluator import LMEvaluator
+from opencompass.registry import (
+    DICT_POSTPROCESSORS,
+    ICL_EVALUATORS,
+    ICL_INFERENCERS,
+    ICL_PROMPT_TEMPLATES,
+    LOAD_DATASET,
+    TEXT_POSTPROCESSORS,
+)
+
+from ftbench.catalogue import CODE, EVAL, JUDGE, JUDGE_OPTIONAL, NETWORK
+from make_catalogue import presets
+from make_catalogue.presets import Loaded
+from make_catalogue.reach import Reach, reach
+from make_catalogue.sources import Source, find_sources
+
+_MODES = {
+    "GenInferencer": "gen",
+    "PPLInferencer": "ppl",
+    "LLInferencer": "ll",
+    "CLPInferencer": "clp",
+    "PPLOnlyInferencer": "ppl_only",
+    "InferencePPLOnlyInferencer": "inference_ppl",
+    "SWCELossInferencer": "ce_loss",
+    "ChatInferencer": "chat",
+    "AgentInferencer": "agent",
+    "ToTInferencer": "tot",
+    "SCInferencer": "sc",
+    "AttackInferencer": "attack",
+}
+
+_RAW = "its prompts are raw chat messages, which OpenCompass 0.5.4 sends to API models only"
+
+_OBSTACLES = {
+    "agent": "it drives an agent with tools, which a local model in OpenCompass 0.5.4 is not",
+    "clp": "it reads token logits, which OpenCompass 0.5.4 cannot get from its local models",
+    "attack": "it searches for prompts that break the model, which takes a task of its own",
+}
+"""Modes that cannot be scored on a local model, with the reason."""
+
+_SUBJECTIVE = "a judge model compares open answers, which needs OpenCompass's subjective evaluation"
+
+_UNSCORED = "it has no evaluator, so it gives no score"
+
+_REGISTRIES = (
+    ICL_EVALUATORS,
+    TEXT_POSTPROCESSORS,
+    DICT_POSTPROCESSORS,
+    LOAD_DATASET,
+    ICL_INFERENCERS,
+    ICL_PROMPT_TEMPLATES,
+)
+
+_LOADER_ONLY = ("reader_cfg", "infer_cfg", "eval_cfg", "abbr", "n", "k")
+
+
+@dataclass
+class Describer:
+    """Describes presets, remembering what it found out about loaders and classes."""
+
+    _sources: dict[str, tuple[Source, ...]] = field(default_factory=dict)
+
+    def describe(self, loaded: Loaded) -> dict[str, Any]:
+        """The catalogue's entry of one preset, without empty values.
+
+        Args:
+            loaded: The preset; its subsets are still a plain list in the answer.
+        """
+        if loaded.error:
+            return {"problem": f"it does not load: {loaded.error}"}
+        if not loaded.datasets:
+            return {"problem": "it defines no datasets; other presets import it"}
+        modes = {mode(dataset) for dataset in loaded.datasets}
+        sources: dict[Source, None] = {}
+        for dataset in loaded.datasets:
+            sources.update(dict.fromkeys(self._find_sources(dataset)))
+        entry = {
+            "mode": modes.pop() if len(modes) == 1 else "mixed",
+            "subsets": [presets.abbr(dataset) for dataset in loaded.datasets],
+            "sources": [list(source) for source in sources],
+            "evaluators": sorted({evaluator(dataset) for dataset in loaded.datasets} - {""}),
+            "needs": needs(loaded),
+            "problem": problem(loaded),
+        }
+        return {key: value for key, value in entry.items() if value}
+
+    def _find_sources(self, dataset: dict[str, Any]) -> tuple[Source, ...]:
+        # Numbers (a length, a depth) choose rows, never files: needlebench alone has 50000 of them.
+        arguments = {
+            key: value
+            for key, value in dataset.items()
+            if key not in _LOADER_ONLY and not isinstance(value, (int, float))
+        }
+        key = json.dumps(presets.plain(arguments), sort_keys=True)
+        if key not in self._sources:
+            self._sources[key] = find_sources(dataset)
+        return self._sources[key]
+
+
+def mode(dataset: dict[str, Any]) -> str:
+    """How the model is asked, such as ``gen``; empty when the preset does not say."""
+    inferencer = (dataset.get("infer_cfg") or {}).get("inferencer") or {}
+    return _MODES.get(_class_name(inferencer.get("type")), "")
+
+
+def evaluator(dataset: dict[str, Any]) -> str:
+    """Class name of the evaluator, or empty."""
+    return _class_name(_evaluator_config(dataset).get("type"))
+
+
+def problem(loaded: Loaded) -> str:
+    """Why a preset cannot be scored on a local model; empty when it can."""
+    reasons = [reason for reason in map(_obstacle, loaded.datasets) if reason]
+    if not reasons:
+        return ""
+    first, total = reasons[0], len(loaded.datasets)
+    return first if len(reasons) == total else f"in {len(reasons)} of {total} subsets {first}"
+
+
+def needs(loaded: Loaded) -> list[str]:
+    """What scoring takes, in the words of ``ftbench.catalogue.Preset.needs``."""
+    total = Reach()
+    scoring = Reach()
+    for thing in {t for dataset in loaded.datasets for t in _things(dataset)}:
+        total |= reach(thing)
+    for thing in {t for dataset in loaded.datasets for t in _things(dataset.get("eval_cfg"))}:
+        scoring |= reach(thing)
+    judged = {_judge(dataset) for dataset in loaded.datasets}
+    found = [
+        JUDGE if JUDGE in judged else "",
+        JUDGE_OPTIONAL if JUDGE_OPTIONAL in judged else "",
+        CODE if scoring.runs_code else "",
+        EVAL if scoring.evals else "",
+        NETWORK if total.network else "",
+        *(f"package:{name}" for name in sorted(total.missing)),
+    ]
+    return [need for need in found if need]
+
+
+def _judge(dataset: dict[str, Any]) -> str:
+    kind = _resolve(_evaluator_config(dataset).get("type"))
+    if inspect.isclass(kind) and issubclass(kind, CascadeEvaluator):
+        return JUDGE_OPTIONAL
+    if inspect.isclass(kind) and issubclass(kind, (GenericLLMEvaluator, LMEvaluator)):
+        return JUDGE
+    return JUDGE if kind is not None and reach(kind).asks_model else ""
+
+
+def _obstacle(dataset: dict[str, Any]) -> str:
+    asked = mode(dataset)
+    if asked in _OBSTACLES or not asked:
+        return _OBSTACLES.get(asked, "it does not say how the model is asked")
+    templates = list(presets.types_in((dataset.get("infer_cfg") or {}).get("prompt_template")))
+    if any("Raw" in _class_name(template) for template in templates):
+        return _RAW
+    kind = _resolve(_evaluator_config(dataset).get("type"))
+    if kind is None:
+        return _UNSCORED
+    if inspect.isclass(kind) and issubclass(kind, LMEvaluator):
+        return _SUBJECTIVE
+    return ""
+
+
+def _evaluator_config(dataset: dict[str, Any]) -> dict[str, Any]:
+    return (dataset.get("eval_cfg") or {}).get("evaluator") or {}
+
+
+def _things(config: Any) -> list[Any]:
+    found = [_resolve(kind) for kind in presets.types_in(config)]
+    return [thing for thing in found if thing is not None]
+
+
+@functools.cache
+def _resolve(kind: Any) -> Any:
+    """The class or function behind a ``type``; None for a name that no registry knows."""
+    if not isinstance(kind, str):
+        return kind
+    known = (registry.get(kind) for registry in _REGISTRIES)
+    return next((thing for thing in known if thing is not None), None)
+
+
+def _class_name(kind: Any) -> str:
+    name = kind if isinstance(kind, str) else getattr(kind, "__name__", "")
+    return str(name).rpartition(".")[2]

@@ -1,0 +1,158 @@
+"""Finds where a dataset's data comes from, by letting its own loader ask for it.
+
+The loader runs with every way to data replaced by one that notes what was asked for: OpenCompass's
+``get_data_path``, the Hugging Face hub, opening a file. It ends at the first file, so that nothing
+is read and nothing is downloaded.
+"""
+
+from __future__ import annotations
+
+import builtins
+import contextlib
+import glob
+import io
+import os
+import posixpath
+import re
+import socket
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+from unittest import mock
+
+import datasets
+import huggingface_hub
+from opencompass.utils.build import build_dataset_from_cfg
+from opencompass.utils.datasets_info import DATASETS_MAPPING, DATASETS_URL
+
+Source = tuple[str, str]
+"""Kind (download, local or hub) and path or hub id."""
+
+_ELSEWHERE = "/ftbench-has-no-such-folder"
+
+_FILE_FORMATS = {"json", "csv", "parquet", "text", "pandas", "arrow"}
+"""Names that ``load_dataset`` takes for a file format instead of a hub id."""
+
+
+_PACKAGES = {"datasets", "huggingface_hub"}
+
+
+class _Asked(BaseException):
+    """Ends a loader; no ``except Exception`` in it may swallow this."""
+
+
+def find_sources(dataset: dict[str, Any]) -> tuple[Source, ...]:
+    """What the loader of one subset asks for.
+
+    Args:
+        dataset: OpenCompass dataset config.
+
+    Returns:
+        Each source once, in the order it was asked for; empty when it asks for none.
+    """
+    asked: list[Source] = []
+    with contextlib.ExitStack() as stack:
+        for patch in _patches(asked):
+            stack.enter_context(patch)
+        stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
+        stack.enter_context(contextlib.redirect_stderr(io.StringIO()))
+        # It ends at the first file, or on what it did not find.
+        with contextlib.suppress(_Asked, Exception):
+            build_dataset_from_cfg(dataset)
+    return tuple(dict.fromkeys(asked)) or _named_in(dataset)
+
+
+def _named_in(dataset: dict[str, Any]) -> tuple[Source, ...]:
+    """For a loader that failed before it asked for data: the paths that its arguments name."""
+    named = [value for value in dataset.values() if isinstance(value, str)]
+    known = [str(DATASETS_MAPPING[name]["local"]) for name in named if name in DATASETS_MAPPING]
+    plain = [name for name in named if name.startswith(("data/", "./data/"))]
+    return tuple(dict.fromkeys(map(_data_source, [*known, *plain])))
+
+
+def _patches(asked: list[Source]) -> Iterator[Any]:
+    def get_data_path(dataset_id: str, local_mode: bool = False) -> str:
+        if posixpath.isabs(dataset_id):
+            return dataset_id
+        known = DATASETS_MAPPING.get(dataset_id, {})
+        path = dataset_id if local_mode else known.get("local", dataset_id)
+        asked.append(_data_source(path))
+        return posixpath.join(_ELSEWHERE, path)
+
+    def from_hub(repo_id: Any = None, *args: Any, **kwargs: Any) -> None:
+        _note_hub(asked, repo_id or kwargs.get("path") or kwargs.get("repo_id"), kwargs)
+        raise _Asked
+
+    replaced: dict[str, Callable[..., Any]] = {
+        "get_data_path": get_data_path,
+        "load_dataset": from_hub,
+        "load_from_disk": from_hub,
+        "snapshot_download": from_hub,
+        "hf_hub_download": from_hub,
+    }
+    # Loaders import these by name, so each module has its own.
+    modules = [m for n, m in list(sys.modules.items()) if n.startswith("opencompass.") and m]
+    for module in [datasets, huggingface_hub, *modules]:
+        for name, replacement in replaced.items():
+            current = vars(module).get(name)
+            # A loader may call a function of its own load_dataset as well.
+            if getattr(current, "__module__", "").split(".")[0] in _PACKAGES or (
+                name == "get_data_path" and current is not None
+            ):
+                yield mock.patch.object(module, name, replacement)
+    yield from _file_patches(asked)
+
+
+def _file_patches(asked: list[Source]) -> Iterator[Any]:
+    real_open = builtins.open
+
+    def note(path: Any, real: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
+        if isinstance(path, int) or Path(os.fspath(path)).exists():
+            return real(path, *args, **kwargs)
+        _note_file(asked, os.fspath(path))
+        raise _Asked
+
+    def opened(file: Any, *args: Any, **kwargs: Any) -> Any:
+        return note(file, real_open, *args, **kwargs)
+
+    def listing(real: Callable[..., Any]) -> Callable[..., Any]:
+        return lambda path=".", *args, **kwargs: note(path, real, *args, **kwargs)
+
+    def refused(*args: Any, **kwargs: Any) -> None:
+        raise _Asked
+
+    yield mock.patch.object(builtins, "open", opened)
+    yield mock.patch.object(io, "open", opened)
+    for module, name in ((os, "listdir"), (os, "scandir"), (os, "walk")):
+        yield mock.patch.object(module, name, listing(getattr(module, name)))
+    yield mock.patch.object(glob, "glob", lambda pattern, *a, **k: note(pattern, lambda *_: []))
+    yield mock.patch.object(socket, "getaddrinfo", refused)
+    yield mock.patch.object(socket.socket, "connect", refused)
+
+
+def _note_hub(asked: list[Source], repo_id: Any, kwargs: dict[str, Any]) -> None:
+    files = kwargs.get("data_files")
+    if repo_id in _FILE_FORMATS or repo_id is None:
+        for file in files.values() if isinstance(files, dict) else [files]:
+            for one in file if isinstance(file, (list, tuple)) else [file]:
+                if one:
+                    _note_file(asked, str(one))
+    elif str(repo_id).startswith((".", "/", "data/")):
+        _note_file(asked, str(repo_id))
+    else:
+        asked.append(("hub", str(repo_id)))
+
+
+def _note_file(asked: list[Source], path: str) -> None:
+    hub = re.match(r"https?://huggingface.co/datasets/([^/]+/[^/]+)/", path)
+    if hub:
+        asked.append(("hub", hub.group(1)))
+    elif path and not posixpath.isabs(path):  # an absolute one is some machine's own
+        asked.append(_data_source(path))
+
+
+def _data_source(path: str) -> Source:
+    # OpenCompass 0.5.4 looks for its archive's key anywhere in the path (utils/datasets.py).
+    kind = "download" if any(key in f"/{path}" for key in DATASETS_URL) else "local"
+    return kind, posixpath.normpath(path)

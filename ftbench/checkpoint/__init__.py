@@ -1,0 +1,22 @@
+"""Static checks of adapters and models, on the host: no torch, and no pickle is ever opened."""
+
+from ftbench.checkpoint.adapter import Adapter, inspect_adapter
+from ftbench.checkpoint.compare import compare_with_base
+from ftbench.checkpoint.hashes import hash_folder, hash_model, hash_weights
+from ftbench.checkpoint.model import has_chat_template, has_tokenizer, inspect_model
+from ftbench.checkpoint.tensors import BadTensorFile, TensorInfo, read_header
+
+__all__ = [
+    "Adapter",
+    "BadTensorFile",
+    "TensorInfo",
+    "compare_with_base",
+    "has_chat_template",
+    "has_tokenizer",
+    "hash_folder",
+    "hash_model",
+    "hash_weights",
+    "inspect_adapter",
+    "inspect_model",
+    "read_header",
+]
