@@ -13,7 +13,7 @@ def make_runtime(plan: Plan, host: Host) -> Runtime:
     if plan.runtime == "docker":
         from ftbench.runtimes.docker import DockerRuntime
 
-        return DockerRuntime(secrets, host.cache_dir)
+        return DockerRuntime(secrets)
     from ftbench.runtimes.local import LocalRuntime
 
     return LocalRuntime(secrets, host.cache_dir)

@@ -7,9 +7,7 @@ but those listed here; it can read the caller's files, and it has the caller's n
 from __future__ import annotations
 
 import os
-import re
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -29,6 +27,7 @@ from ftbench.process import run_process
 from ftbench.program import ENTRYPOINT, program_folder, program_hash, staged_program
 from ftbench.runtimes.base import Launch
 from ftbench.runtimes.ending import count_memory_kills, judge_exit
+from ftbench.runtimes.gpus import choose_gpus
 from ftbench.runtimes.secrets import secret_files
 
 _SIZE_GB = {"cpu": 3, "cuda": 16}
@@ -86,18 +85,13 @@ class LocalRuntime:
         return []
 
     def _check_gpus(self, plan: Plan) -> list[Problem]:
-        if not plan.num_gpus:
+        found = choose_gpus(plan.num_gpus, plan.gpu_ids, self._environ)
+        if len(found) >= plan.num_gpus:
             return []
-        cure = "runtime.num_gpus=0 evaluates on the CPU; nvidia-smi -L lists the GPUs"
-        if plan.gpu_ids:
-            wanted = dict(self._environ) | {"CUDA_VISIBLE_DEVICES": ",".join(plan.gpu_ids)}
-            tried, present = f"runtime.gpu_ids={list(plan.gpu_ids)}", list_gpus(wanted)
-        else:
-            tried, present = f"runtime.num_gpus={plan.num_gpus}", list_gpus(self._environ)
-        if len(present) >= plan.num_gpus:
-            return []
-        shown = ", ".join(present) or "none"
-        return [Problem(tried, f"the GPUs that this machine shows: {shown}", cure)]
+        asked = f"gpu_ids={','.join(plan.gpu_ids)}" if plan.gpu_ids else f"num_gpus={plan.num_gpus}"
+        happened = f"of these GPUs, this machine shows {', '.join(found) or 'none'}"
+        cure = "nvidia-smi -L lists the GPUs; runtime.num_gpus=0 evaluates on the CPU"
+        return [Problem(f"runtime.{asked}", happened, cure)]
 
     def describe(self, plan: Plan) -> list[str]:
         """The equivalent command line: ``env -i`` with every variable, then the program."""
@@ -170,7 +164,9 @@ class LocalRuntime:
             "XDG_CACHE_HOME": str(private / "cache"),
             "MPLCONFIGDIR": str(private / "matplotlib"),
             "PYTHONUNBUFFERED": "1",
-            "CUDA_VISIBLE_DEVICES": self._visible_gpus(plan),
+            "CUDA_VISIBLE_DEVICES": ",".join(
+                choose_gpus(plan.num_gpus, plan.gpu_ids, self._environ)
+            ),
         }
         if plan.network is not None:
             passed = (*_PROXY, *(name.lower() for name in _PROXY), *_CERTIFICATES)
@@ -178,45 +174,6 @@ class LocalRuntime:
         if secrets is not None:
             env["SECRETS_PATH"] = str(secrets)
         return env | plan.environment
-
-    def _visible_gpus(self, plan: Plan) -> str:
-        if not plan.num_gpus:
-            return ""
-        if plan.gpu_ids:
-            return ",".join(plan.gpu_ids)
-        given = self._environ.get("CUDA_VISIBLE_DEVICES")
-        # A batch system lends GPUs this way; only those of them that the plan asks for are shown.
-        lent = map(str, range(plan.num_gpus)) if given is None else given.split(",")
-        return ",".join(list(lent)[: plan.num_gpus])
-
-
-def list_gpus(environ: Mapping[str, str]) -> list[str]:
-    """Names of the GPUs that a process of the caller would see; empty without an NVIDIA driver.
-
-    Args:
-        environ: Environment variables of the caller; CUDA_VISIBLE_DEVICES limits the list, as a
-            batch system sets it.
-
-    Returns:
-        CUDA_VISIBLE_DEVICES' own names where it is set, else every index.
-    """
-    command = shutil.which("nvidia-smi", path=environ.get("PATH"))
-    if command is None:
-        return []
-    try:
-        done = subprocess.run(
-            [command, "-L"], capture_output=True, text=True, check=False, timeout=30
-        )
-    except (OSError, subprocess.TimeoutExpired):
-        return []
-    present = re.findall(r"^GPU (\d+): ", done.stdout, re.MULTILINE)
-    uuids = re.findall(r"\(UUID: ([\w-]+)\)", done.stdout)
-    visible = environ.get("CUDA_VISIBLE_DEVICES")
-    if visible is None:
-        return present
-    names = [name.strip() for name in visible.split(",")]
-    # CUDA takes the beginning of a UUID as well.
-    return [n for n in names if n and (n in present or any(u.startswith(n) for u in uuids))]
 
 
 def _variant(plan: Plan) -> str:

@@ -65,6 +65,11 @@ _KNOWN: tuple[tuple[str, str, str], ...] = (
         "choose another file with tracking.uri=sqlite:////ABSOLUTE/PATH.db",
     ),
     (
+        r"unsupported URI",
+        "MLflow does not know this kind of address",
+        "http://HOST:PORT of a server, or sqlite:////ABSOLUTE/PATH.db",
+    ),
+    (
         r"in the deleted state|deleted state",
         "the experiment, or the run, is deleted",
         "restore it (mlflow experiments restore, mlflow runs restore), or choose another",
@@ -72,22 +77,30 @@ _KNOWN: tuple[tuple[str, str, str], ...] = (
 )
 
 
-def explain(exc: BaseException, tried: str, uri: str, cure: str = "", log: str = "") -> Problem:
+def explain(exc: BaseException, tried: str, uri: str, then: str = "", log: str = "") -> Problem:
     """Makes a problem of an exception that came out of MLflow or below it.
 
     Args:
         exc: What was raised.
         tried: What ftbench was doing.
         uri: Tracking URI, for cures that name it.
-        cure: What to type next where the cause is not known; it also follows a known cure.
+        then: What to type when the cause is mended.
         log: File with the whole traceback, or an empty string.
     """
+    happened, remedy = _cause(exc)
+    cures = [redact(remedy.format(uri=uri)), then]
+    return Problem(tried, happened, "; then ".join(filter(None, cures)), log)
+
+
+def _cause(exc: BaseException) -> tuple[str, str]:
     text = redact(str(exc))
     for pattern, happened, remedy in _KNOWN:
         if re.search(pattern, text, re.DOTALL):
-            cures = [redact(remedy.format(uri=uri)), cure]
-            return Problem(tried, happened, "; then ".join(filter(None, cures)), log)
-    return Problem(tried, f"{type(exc).__name__}: {_first_line(text)}", cure, log)
+            return happened, remedy
+    # What MLflow's HTTP client raises is an OSError too, but has no file.
+    if isinstance(exc, OSError) and exc.filename and exc.strerror:
+        return f"{exc.strerror.lower()}: {exc.filename}", ""
+    return f"{type(exc).__name__}: {_first_line(text)}", ""
 
 
 def _first_line(text: str) -> str:

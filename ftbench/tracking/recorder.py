@@ -25,15 +25,13 @@ from ftbench.tracking.contents import TrainingRun
 from ftbench.tracking.environment import mlflow_environment, redact
 from ftbench.tracking.failures import explain
 from ftbench.tracking.note import run_note
-from ftbench.tracking.scores import HEADLINE, Score, details, headlines
+from ftbench.tracking.scores import Score, details, headlines
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
 RETRIES = 2
-MAX_VIEWED_RUNS = 100
-"""Newest runs of the experiment whose metrics decide the columns of the saved views."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +113,7 @@ def record(plan: Plan, result: Result) -> Recorded:
         notes = _log_scores(target) + _log_artifacts(target)
         _finish(target)
         notes += _write_back(target)
-        _save_views(target)
+        views.save(target.client, target.experiment_id, target.timestamp_ms)
     return _recorded(target, notes)
 
 
@@ -251,30 +249,6 @@ def _write_back(target: _Target) -> list[str]:
         target.run_id, target.experiment_id, target.model_id, target.timestamp_ms, target.result
     )
     return training.write_back(target.client, target.plan.tracking, target.training, outcome)
-
-
-def _save_views(target: _Target) -> None:
-    client, experiment_id = target.client, target.experiment_id
-    runs = client.search_runs(
-        [experiment_id], order_by=["attributes.start_time DESC"], max_results=MAX_VIEWED_RUNS
-    )
-    there = client.get_experiment(experiment_id).tags
-    for key, value in views.saved_views(_known(runs), target.timestamp_ms).items():
-        if key not in there or views.view_of(there[key]) != views.view_of(value):
-            client.set_experiment_tag(experiment_id, key, value)
-
-
-def _known(runs: list[Run]) -> views.Known:
-    evaluations = [run for run in runs if run.data.tags.get("ftbench.kind") == "eval"]
-    trainings = [run for run in runs if run.data.tags.get("ftbench.kind") != "eval"]
-    keys = {key for run in evaluations for key in run.data.metrics}
-    bases = [run for run in evaluations if run.data.params.get("adapter") == "base"]
-    return views.Known(
-        headline_keys=tuple(sorted(key for key in keys if key.startswith(HEADLINE))),
-        subset_keys=tuple(sorted(key for key in keys if key.startswith("subset/"))),
-        loss_keys=views.loss_keys({key for run in trainings for key in run.data.metrics}),
-        baseline_run_id=bases[0].info.run_id if bases else "",
-    )
 
 
 def _recorded(target: _Target, notes: list[str]) -> Recorded:

@@ -6,6 +6,7 @@ a crash, meets what is there. Callers hold ``mlflow_environment``.
 
 from __future__ import annotations
 
+import errno
 import re
 import shlex
 import sys
@@ -38,7 +39,10 @@ def open_store(uri: str) -> MlflowClient:
 
     path = sqlite_path(uri)
     if path is not None:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except FileExistsError as exc:
+            raise NotADirectoryError(errno.ENOTDIR, "Not a folder", exc.filename) from exc
     client = MlflowClient(tracking_uri=uri)
     # Of 16 processes that opened a new sqlite database at once, 16 failed and it stayed broken
     # (mlflow 3.17 migrates without a lock of its own).

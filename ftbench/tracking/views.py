@@ -12,16 +12,22 @@ import base64
 import hashlib
 import json
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from ftbench.tracking.scores import AVERAGE
+from ftbench.tracking.scores import AVERAGE, HEADLINE
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
 
 TAG = "mlflow.sharedViewState."
 LEADERBOARD = "ftbench"
 TRAINING = "ftbench-training"
 MAX_COLUMNS = 24
+MAX_RUNS = 100
+"""Newest runs of the experiment whose metrics decide the columns."""
 MAX_TAG = 20_000
 """Limit of an experiment tag's value; MLflow refuses a longer one."""
 
@@ -50,6 +56,33 @@ class Known:
     subset_keys: tuple[str, ...] = ()
     loss_keys: tuple[str, ...] = ()
     baseline_run_id: str = ""
+
+
+def save(client: MlflowClient, experiment_id: str, now_ms: int) -> None:
+    """Writes our views to an experiment, with the columns that its runs have now.
+
+    Side effects: sets experiment tags, where a view changed.
+    """
+    runs = client.search_runs(
+        [experiment_id], order_by=["attributes.start_time DESC"], max_results=MAX_RUNS
+    )
+    there = client.get_experiment(experiment_id).tags
+    for key, value in saved_views(_known(runs), now_ms).items():
+        if key not in there or view_of(there[key]) != view_of(value):
+            client.set_experiment_tag(experiment_id, key, value)
+
+
+def _known(runs: Sequence[Run]) -> Known:
+    evaluations = [run for run in runs if run.data.tags.get("ftbench.kind") == "eval"]
+    trainings = [run for run in runs if run.data.tags.get("ftbench.kind") != "eval"]
+    keys = {key for run in evaluations for key in run.data.metrics}
+    bases = [run for run in evaluations if run.data.params.get("adapter") == "base"]
+    return Known(
+        headline_keys=tuple(sorted(key for key in keys if key.startswith(HEADLINE))),
+        subset_keys=tuple(sorted(key for key in keys if key.startswith("subset/"))),
+        loss_keys=loss_keys({key for run in trainings for key in run.data.metrics}),
+        baseline_run_id=bases[0].info.run_id if bases else "",
+    )
 
 
 def saved_views(known: Known, now_ms: int) -> dict[str, str]:

@@ -201,14 +201,14 @@ def _from_dict(item: Any, compares_text: bool) -> _Found:
 
 def _sample(abbr: str, answer: Mapping[str, Any], repeat: int, row: int, lookup: _Lookup) -> Sample:
     extracted, reference, correct = lookup(repeat, row)
-    gold = answer.get("gold")
     return Sample(
         subset=abbr,
         index=row,
         prompt=_prompt(answer.get("origin_prompt")),
         prediction=_text(answer.get("prediction")) or "",
         extracted=extracted,
-        reference=reference if gold in (None, "") else _text(gold),
+        # What the evaluator compared with, rather than the dataset's raw answer.
+        reference=_text(answer.get("gold")) if reference is None else reference,
         correct=correct,
         repeat=repeat,
     )

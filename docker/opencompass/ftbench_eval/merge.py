@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from ftbench_eval.infer import set_seeds
 from ftbench_eval.model_files import ModelFiles
 from ftbench_eval.model_load import recorded_adapter_loading, verify_adapter
 from ftbench_eval.settings import Settings
@@ -30,6 +31,7 @@ def merge_adapter(settings: Settings, files: ModelFiles, target: Path) -> int:
     from transformers import AutoModelForCausalLM
 
     assert settings.adapter is not None
+    set_seeds(settings.seed)  # rows that a larger vocabulary adds are drawn at random
     dtype = "auto" if settings.dtype == "auto" else getattr(torch, settings.dtype)
     model = AutoModelForCausalLM.from_pretrained(
         settings.base_model,

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from ftbench_eval.reasons import Refused, reason_of
 from ftbench_eval.settings import Settings
+
+_EMBEDDING = re.compile(r"(embed_tokens|lm_head|wte|embed_in|embed_out)(\.base_layer)?\.weight$")
 
 _CONTEXT_KEYS = ("max_position_embeddings", "seq_length", "model_max_length", "n_positions")
 
@@ -152,7 +155,7 @@ def _embedding_rows(adapter: Path | None) -> int | None:
                 (
                     tensors.get_slice(name).get_shape()[0]
                     for name in tensors.keys()  # noqa: SIM118 - not a dict
-                    if name.endswith(("embed_tokens.weight", "lm_head.weight", "wte.weight"))
+                    if _EMBEDDING.search(name)
                 ),
                 default=None,
             )

@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Mapping, MutableMapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing import forkserver
+from multiprocessing.connection import wait
 from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,7 @@ class Scorer:
         self._futures: list[Future[None]] = []
         self._running: set[int] = set()
         self._lock = threading.Lock()
+        self._stopped = False
         self._context = multiprocessing.get_context("forkserver")
 
     def submit(self, abbr: str, config: Mapping[str, Any]) -> None:
@@ -97,11 +99,12 @@ class Scorer:
         self._pool.shutdown()
 
     def kill(self) -> None:
-        """Kills every running scoring process and what it started."""
-        with self._lock:
-            for pid in self._running:
-                _kill_session(pid)
-                _kill(pid)
+        """Kills every running scoring process and what it started; nothing is reported any more."""
+        self._stopped = True
+        # Without the lock, which a start may hold for seconds while the fork server imports.
+        for pid in list(self._running):
+            _kill_session(pid)
+            _kill(pid)
 
     def _run(self, abbr: str, config: dict[str, Any]) -> None:
         folder = Path(tempfile.mkdtemp(prefix="scoring-", dir=self._scratch))
@@ -112,22 +115,25 @@ class Scorer:
         finally:
             shutil.rmtree(folder, ignore_errors=True)
             job.error.unlink(missing_ok=True)
-        self._on_scored(abbr, reason)
+        if not self._stopped:
+            self._on_scored(abbr, reason)
 
     def _watch(self, process: ForkServerProcess, job: ScoringJob) -> Reason | None:
         with self._lock:
             process.start()
             assert process.pid is not None
             self._running.add(process.pid)
-        process.join(self._timeout_s)
-        timed_out = process.exitcode is None
+        timed_out = not wait([process.sentinel], self._timeout_s)
         with self._lock:
             # Also after a normal end: a benchmark's program may have left children behind.
             _kill_session(process.pid)
+            if timed_out:
+                _kill(process.pid)
+            # Under the lock: start() of another process asks after this one too, and of two
+            # readers of one exit code the second gets an end of file (Python 3.11).
+            process.join()
             self._running.discard(process.pid)
         if timed_out:
-            _kill(process.pid)
-            process.join()
             message = f"scoring took longer than {self._timeout_s:.0f} s"
             return Reason("scoring_timeout", message, LOG)
         if job.error.is_file():

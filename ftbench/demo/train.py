@@ -1,0 +1,223 @@
+"""Makes the demo's base model and trains its adapter; runs in the evaluation environment's Python.
+
+    python train.py EXAMPLES OUT [--untrained]
+
+EXAMPLES is a folder with ``base.jsonl`` and ``adapter.jsonl``: one object per line, with either
+``question``, ``options``, ``answer`` (a letter) or ``question``, ``solution``, ``answer`` (a number).
+Prompts take the very shape that the benchmark presets give them. Prints one JSON object per logging
+step. Needs torch, transformers, peft and OpenCompass, and nothing of ftbench.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import random
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from opencompass.configs.datasets.gsm8k.gsm8k_gen_1d7fe4 import gsm8k_infer_cfg
+from opencompass.configs.datasets.mmlu.mmlu_openai_simple_evals_gen_b618ea import QUERY_TEMPLATE
+from peft import LoraConfig, get_peft_model
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+
+CHAT_TEMPLATE = (
+    "{% for m in messages %}<|im_start|>{{ m['role'] }}\n{{ m['content'] }}<|im_end|>\n{% endfor %}"
+    "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+
+ROLES = {"HUMAN": "user", "BOT": "assistant"}
+
+IGNORED = -100
+"""Label of tokens without a loss. Source: torch.nn.CrossEntropyLoss."""
+
+LORA = {"r": 16, "lora_alpha": 32, "lora_dropout": 0.0}
+
+TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
+
+STEPS = {"base": 300, "adapter": 400}
+
+LEARNING_RATE = {"base": 3e-3, "adapter": 5e-3}
+
+BATCH = {"choice": 32, "sum": 8}
+
+
+def main() -> None:
+    arguments = argparse.ArgumentParser(description=__doc__)
+    arguments.add_argument("examples", type=Path)
+    arguments.add_argument("out", type=Path)
+    arguments.add_argument("--untrained", action="store_true", help="random weights, no training")
+    args = arguments.parse_args()
+    torch.manual_seed(0)
+    examples = {
+        stage: [json.loads(line) for line in (args.examples / f"{stage}.jsonl").open()]
+        for stage in ("base", "adapter")
+    }
+    tokenizer = make_tokenizer([conversation(e) for e in (*examples["base"], *examples["adapter"])])
+    model = make_model(tokenizer)
+    if not args.untrained:
+        train(model, tokenizer, examples["base"], "base")
+    base = args.out / "base"
+    model.save_pretrained(base)
+    tokenizer.save_pretrained(base)
+    model = get_peft_model(
+        model, LoraConfig(**LORA, target_modules=TARGETS, task_type="CAUSAL_LM")
+    )
+    model.peft_config["default"].base_model_name_or_path = str(base)
+    if args.untrained:
+        randomise(model)
+    else:
+        train(model, tokenizer, examples["adapter"], "adapter")
+    model.save_pretrained(args.out / "adapter")
+    tokenizer.save_pretrained(args.out / "adapter")
+
+
+def conversation(example: dict[str, Any]) -> list[dict[str, str]]:
+    """An example as chat messages, in the shape of the benchmark preset; the last is the answer."""
+    if "options" in example:
+        options = dict(zip("ABCD", example["options"], strict=True))
+        prompt = QUERY_TEMPLATE.format(input=example["question"], **options)
+        return [message("HUMAN", prompt), message("BOT", f"ANSWER: {example['answer']}")]
+    rounds = gsm8k_infer_cfg["prompt_template"]["template"]["round"]
+    shots = [
+        message(r["role"], r["prompt"].replace("{question}", example["question"])) for r in rounds
+    ]
+    return [*shots, message("BOT", f"The answer is {example['answer']}")]
+
+
+def message(role: str, content: str) -> dict[str, str]:
+    """One chat message, by OpenCompass's name of the role."""
+    return {"role": ROLES[role], "content": content}
+
+
+def make_tokenizer(conversations: list[list[dict[str, str]]]) -> PreTrainedTokenizerFast:
+    """A byte-level BPE tokenizer of the conversations' own words, with a chat template."""
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=1600,
+        special_tokens=["<|endoftext|>", "<|im_start|>", "<|im_end|>"],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+    )
+    texts = (m["content"] for messages in conversations for m in messages)
+    tokenizer.train_from_iterator([*texts, "user\n", "assistant\n"], trainer)
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        model_input_names=["input_ids", "attention_mask"],
+        eos_token="<|im_end|>",
+        pad_token="<|endoftext|>",
+    )
+    fast.chat_template = CHAT_TEMPLATE
+    return fast
+
+
+def make_model(tokenizer: PreTrainedTokenizerFast) -> Qwen2ForCausalLM:
+    """A Qwen2 model of about a million parameters, with random weights."""
+    config = Qwen2Config(
+        vocab_size=len(tokenizer),
+        hidden_size=128,
+        intermediate_size=256,
+        num_hidden_layers=3,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        max_position_embeddings=4096,
+        tie_word_embeddings=True,
+        bos_token_id=None,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+    model = Qwen2ForCausalLM(config)
+    model.generation_config.eos_token_id = tokenizer.eos_token_id
+    model.generation_config.pad_token_id = tokenizer.pad_token_id
+    return model
+
+
+def randomise(model: torch.nn.Module) -> None:
+    """Gives every lora_B random values, so that an untrained adapter changes the answers."""
+    with torch.no_grad():
+        for name, weight in model.named_parameters():
+            if "lora_B" in name:
+                weight.normal_(std=0.3)
+
+
+def train(
+    model: torch.nn.Module,
+    tokenizer: PreTrainedTokenizerFast,
+    examples: list[dict[str, Any]],
+    stage: str,
+) -> None:
+    """Trains on shuffled batches of one kind each; the loss counts the answer's tokens only."""
+    rng = random.Random(0)
+    kinds = {
+        kind: [encode(tokenizer, conversation(e)) for e in examples if ("options" in e) == wanted]
+        for kind, wanted in (("choice", True), ("sum", False))
+    }
+    steps, peak = STEPS[stage], LEARNING_RATE[stage]
+    weights = [p for p in model.parameters() if p.requires_grad]
+    optimizer = torch.optim.AdamW(weights, lr=peak, weight_decay=0.01)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, peak, total_steps=steps, pct_start=0.1)
+    started = time.monotonic()
+    model.train()
+    recent: dict[str, list[float]] = {"choice": [], "sum": []}
+    for step in range(1, steps + 1):
+        kind = "sum" if step % 4 == 0 else "choice"
+        loss = answer_loss(model, rng.sample(kinds[kind], BATCH[kind]), tokenizer.pad_token_id)
+        optimizer.zero_grad()
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(weights, 1.0)
+        optimizer.step()
+        schedule.step()
+        recent[kind].append(loss.item())
+        if step % 20 == 0:
+            log(stage, step, recent, schedule.get_last_lr()[0], started)
+    model.eval()
+
+
+def log(
+    stage: str, step: int, recent: dict[str, list[float]], rate: float, started: float
+) -> None:
+    """Prints the mean losses since the last call, as one JSON object."""
+    losses = {f"loss_{kind}": sum(v) / len(v) for kind, v in recent.items() if v}
+    line = {"stage": stage, "step": step, "loss": sum(losses.values()) / len(losses), **losses}
+    seconds = round(time.monotonic() - started, 1)
+    print(json.dumps({**line, "learning_rate": rate, "seconds": seconds}), flush=True)
+    for values in recent.values():
+        values.clear()
+
+
+def encode(
+    tokenizer: PreTrainedTokenizerFast, messages: list[dict[str, str]]
+) -> tuple[list[int], list[int]]:
+    """Token ids of a conversation, and labels that leave out everything but the answer."""
+    prompt = tokenizer.apply_chat_template(messages[:-1], add_generation_prompt=True)
+    answer = tokenizer(messages[-1]["content"])["input_ids"] + [tokenizer.eos_token_id]
+    return prompt + answer, [IGNORED] * len(prompt) + answer
+
+
+def answer_loss(
+    model: torch.nn.Module, batch: list[tuple[list[int], list[int]]], pad_id: int
+) -> torch.Tensor:
+    """Mean loss of the answers' tokens.
+
+    What all prompts begin with (the worked examples of a few-shot preset) goes through the model
+    once, not once per row: that makes the long prompts as cheap as the short ones.
+    """
+    shared = len(os.path.commonprefix([ids for ids, _ in batch]))
+    rows = [(ids[shared:], labels[shared:]) for ids, labels in batch]
+    longest = max(len(ids) for ids, _ in rows)
+    ids = torch.tensor([i + [pad_id] * (longest - len(i)) for i, _ in rows])
+    labels = torch.tensor([label + [IGNORED] * (longest - len(label)) for _, label in rows])
+    mask = torch.tensor([[1] * (shared + len(i)) + [0] * (longest - len(i)) for i, _ in rows])
+    beginning = model(input_ids=torch.tensor([batch[0][0][:shared]]), use_cache=True)
+    cache = beginning.past_key_values
+    cache.batch_repeat_interleave(len(rows))
+    return model(input_ids=ids, attention_mask=mask, past_key_values=cache, labels=labels).loss
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,111 @@
+"""The contract's variables: every one is read, wrong ones are all named at once."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+import pytest
+from ftbench_eval.settings import SettingsError, read_settings
+
+from ftbench.schema import VARIABLES
+
+MINIMAL = {
+    "BENCHMARK_DATASETS": "mmlu, gsm8k,mmlu,",
+    "BASE_MODEL": "Qwen/Qwen2-1.5B-Instruct",
+    "MODEL_ABBR": "qwen2-1.5b-ft-abc12345",
+    "OUTPUT_PATH": "/out",
+}
+
+
+class Recording(Mapping[str, str]):
+    """An environment that remembers which variables were asked for."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self.values_by_name = dict(values)
+        self.asked: set[str] = set()
+
+    def __getitem__(self, name: str) -> str:
+        self.asked.add(name)
+        return self.values_by_name[name]
+
+    def __iter__(self) -> Iterator[str]:
+        raise AssertionError("the environment is listed, not read by name")
+
+    def __len__(self) -> int:
+        return len(self.values_by_name)
+
+
+def test_read_settings_reads_exactly_the_contract() -> None:
+    environ = Recording(MINIMAL)
+    read_settings(environ)
+    assert environ.asked == set(VARIABLES)
+
+
+def test_read_settings_defaults() -> None:
+    settings = read_settings(MINIMAL)
+    assert settings.datasets == ("mmlu", "gsm8k")
+    assert (settings.max_out_len, settings.batch_size, settings.num_gpus) == (2048, 8, 1)
+    assert (settings.temperature, settings.top_p) == (0.0, 1.0)
+    assert settings.adapter is None
+    assert settings.max_seq_len is None
+    assert settings.limit is None
+    assert settings.timeout_s is None
+    assert not settings.use_vllm
+    assert not settings.trust_remote_code
+    assert settings.model_type == settings.merge_adapter == settings.dtype == "auto"
+
+
+def test_read_settings_values() -> None:
+    settings = read_settings(
+        {
+            **MINIMAL,
+            "ADAPTER_PATH": "/adapter",
+            "TEMPERATURE": "0.7",
+            "MAX_SEQ_LEN": "4096",
+            "USE_VLLM": "True",
+            "LIMIT": "8",
+            "TIMEOUT_S": "3600",
+            "CUSTOM_PROMPT": "a=b,\nc",
+        }
+    )
+    assert settings.adapter == Path("/adapter")
+    assert settings.temperature == 0.7
+    assert settings.max_seq_len == 4096
+    assert settings.use_vllm
+    assert settings.limit == 8
+    assert settings.timeout_s == 3600.0
+    assert settings.custom_prompt == "a=b,\nc"
+
+
+def test_read_settings_without_datasets_asks_for_no_model() -> None:
+    assert read_settings({"BENCHMARK_DATASETS": "", "OUTPUT_PATH": "/out"}).datasets == ()
+
+
+def test_read_settings_names_every_problem() -> None:
+    with pytest.raises(SettingsError) as caught:
+        read_settings(
+            {
+                "BENCHMARK_DATASETS": "mmlu",
+                "BASE_MODEL": "",
+                "ADAPTER_PATH": "adapter",
+                "MODEL_ABBR": "a/b",
+                "BATCH_SIZE": "x",
+                "NUM_GPUS": "0",
+                "USE_VLLM": "true",
+                "TOP_P": "0",
+                "DTYPE": "int8",
+                "TRUST_REMOTE_CODE": "yes",
+            }
+        )
+    assert caught.value.problems == [
+        "BASE_MODEL is empty",
+        "ADAPTER_PATH=adapter: must be an absolute path",
+        "MODEL_ABBR=a/b: it names a folder, so it cannot contain '/'",
+        "BATCH_SIZE=x: must be a whole number",
+        "TOP_P=0: must be above 0 and at most 1",
+        "DTYPE=int8: must be one of auto, float32, float16, bfloat16",
+        "TRUST_REMOTE_CODE=yes: must be true or false",
+        "OUTPUT_PATH is not set",
+        "USE_VLLM=true needs a GPU, and NUM_GPUS is 0",
+    ]

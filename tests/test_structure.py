@@ -1,0 +1,84 @@
+"""The dependency direction of the host package, held against the code."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import ftbench
+
+PACKAGE = Path(ftbench.__file__).parent
+
+# A module imports only what stands before its own row; modules of one row never import each other.
+ROWS = [
+    ["errors", "schema", "uris", "logs", "paths"],
+    ["catalogue", "config", "host", "process", "workspace_names", "pip_settings"],
+    ["safetensors_file", "help_text", "program", "plan"],
+    ["checkpoint", "workspace", "environment", "compose"],
+    ["image", "dataset_files", "model_source", "runtimes"],
+    ["planning", "collect", "tracking", "report", "record"],
+    ["plan_text", "preflight", "live"],
+    ["run"],
+    ["command_line"],
+    ["demo"],
+]
+
+# Third-party modules and the only places that may import them.
+WALLS = {
+    "hydra": {"compose", "command_line"},
+    "mlflow": {"tracking", "demo"},
+    "docker": {"runtimes", "image"},
+    "torch": {"demo"},
+}
+
+
+def modules() -> list[Path]:
+    return [p for p in PACKAGE.rglob("*.py") if "demo" not in p.relative_to(PACKAGE).parts]
+
+
+def part_of(path: Path) -> str:
+    return path.relative_to(PACKAGE).with_suffix("").parts[0]
+
+
+def imports_of(path: Path) -> set[str]:
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            if node.module == "ftbench":
+                names |= {f"ftbench.{alias.name}" for alias in node.names}
+            else:
+                names.add(node.module)
+    return names
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_imports_point_one_way(path: Path) -> None:
+    row = {name: index for index, names in enumerate(ROWS) for name in names}
+    own = part_of(path)
+    if own == "__init__":
+        return
+    assert own in row, f"{own} has no row in ROWS"
+    for name in imports_of(path):
+        parts = name.split(".")
+        if parts[0] != "ftbench" or len(parts) < 2 or parts[1] in ("__version__", own):
+            continue
+        # runtimes/base.py is the shape itself, which collect reads; help_text is run's own.
+        assert row[parts[1]] < row[own] or own == "run", f"{own} imports {name}"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(PACKAGE)))
+def test_third_party_modules_stay_behind_their_walls(path: Path) -> None:
+    for name in imports_of(path):
+        allowed = WALLS.get(name.split(".")[0])
+        assert allowed is None or part_of(path) in allowed, f"{path} imports {name}"
+
+
+def test_the_command_line_imports_nothing_heavy() -> None:
+    heavy = "{'mlflow', 'docker', 'torch', 'pandas', 'pyarrow', 'hydra', 'omegaconf'}"
+    code = f"import sys, ftbench.run; print(sorted({heavy} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

@@ -1,0 +1,118 @@
+"""The Markdown at the top of MLflow's pages."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from ftbench.plan import TrackingPlan
+from ftbench.schema import FAILED, Reason
+from ftbench.tracking.note import BEGIN, END, ScoreRow, run_note, training_note
+from tests.tracking_fixtures import dataset, gsm8k, plan_of, result_of, subset
+
+ROW = ScoreRow("a_b · greedy", "#/experiments/1/runs/r1", "ok", {"avg": 54.0, "mmlu": 62.3})
+
+
+def test_run_note_says_scores_training_run_and_command(tmp_path: Path) -> None:
+    result = result_of(gsm8k(25.0))
+    plan = plan_of(tmp_path, TrackingPlan("none"), result, Path("/runs/sft"))
+    plan = replace(plan, command=("python", "-m", "ftbench.run", "datasets=[gsm8k]"))
+
+    assert run_note(plan, result, ("my_training", "#/experiments/1/runs/t1")) == (
+        "**avg 25.00, gsm8k 25.00** (ftbench: ok, 1 of 1 datasets)\n"
+        "\n"
+        "Training run: [my\\_training](#/experiments/1/runs/t1)\n"
+        "\n"
+        "| dataset | score | metric | what it is | samples | status |\n"
+        "|---|---:|---|---|---:|---|\n"
+        "| gsm8k | 25.00 | accuracy | single subset | 16/16 | ok |\n"
+        "\n"
+        "- Model: `sft`, base `tiny/base-model`\n"
+        "- Setting: greedy, first 8\n"
+        "- Answers: `samples/` (tables), `predictions/` (all, parquet)\n"
+        "- Fingerprint: `f0f0f0f0f0f0f0f0`\n"
+        "\n"
+        "Reproduce:\n"
+        "\n"
+        "```sh\n"
+        "python -m ftbench.run 'datasets=[gsm8k]'\n"
+        "```"
+    )
+
+
+def test_run_note_says_why_there_is_no_score(tmp_path: Path) -> None:
+    lost = dataset("gsm8k", (subset("gsm8k", "gsm8k", None, 16, status=FAILED),), status=FAILED)
+    result = result_of(lost, failure=Reason("model", "no <weights>"))
+
+    note = run_note(plan_of(tmp_path, TrackingPlan("none"), result), result, None)
+
+    assert note.startswith("**no score** (ftbench: failed, 0 of 1 datasets)\n")
+    row = r"| gsm8k |  | accuracy | single subset | 0/16 | failed: ValueError: prompt \| too long |"
+    assert row in note.splitlines()
+    assert r"Failed: no \<weights\>" in note.splitlines()
+
+
+def test_run_note_has_no_credentials_and_fits(tmp_path: Path) -> None:
+    result = result_of(gsm8k())
+    plan = plan_of(tmp_path, TrackingPlan("none"), result)
+    plan = replace(plan, command=("x", "tracking.uri=http://me:pw@host", "y" * 9000))
+
+    short = replace(plan, command=plan.command[:2])
+    assert "tracking.uri=http://host" in run_note(short, result, None)
+    assert "Reproduce" not in run_note(plan, result, None)
+    assert len(run_note(plan, result, None)) <= 8000
+
+
+def test_training_note_adds_one_section_and_replaces_it() -> None:
+    once = training_note("My *own* words.", [ROW])
+    assert once == (
+        "My *own* words.\n"
+        "\n"
+        f"{BEGIN}\n"
+        "**Benchmark: avg 54.00, mmlu 62.30** "
+        "([a\\_b · greedy](#/experiments/1/runs/r1), ok)\n"
+        "\n"
+        "| benchmark run | avg | mmlu | status |\n"
+        "|---|---:|---:|---|\n"
+        "| [a\\_b · greedy](#/experiments/1/runs/r1) | 54.00 | 62.30 | ok |\n"
+        f"{END}"
+    )
+    newer = replace(ROW, scores={"avg": 60.0, "gsm8k": 1.0})
+    twice = training_note(once + "\n\nWritten after it.", [newer, ROW])
+    assert twice is not None
+    assert twice.startswith("My *own* words.\n\n" + BEGIN)
+    assert twice.endswith(END + "\n\nWritten after it.")
+    assert twice.count(BEGIN) == twice.count(END) == 1
+    assert "| benchmark run | avg | gsm8k | mmlu | status |" in twice
+    assert "| [a\\_b · greedy](#/experiments/1/runs/r1) | 60.00 | 1.00 |  | ok |" in twice
+
+
+def test_training_note_drops_old_rows_before_it_cuts_the_owners_words() -> None:
+    words = "w" * 7000
+
+    note = training_note(words, [ROW] * 50)
+
+    assert note is not None
+    assert note.startswith(words)
+    assert 8000 - 67 < len(note) <= 8000  # one more row of 67 characters does not fit
+    assert note.count("| [a\\_b") == 12
+    assert "… and 38 more" in note
+
+
+def test_training_note_leaves_a_full_note_alone() -> None:
+    assert training_note("w" * 7950, [ROW]) is None
+
+
+@given(st.text(max_size=300), st.text(max_size=300))
+def test_training_note_is_stable_and_keeps_the_owners_words(before: str, after: str) -> None:
+    once = training_note(before, [ROW])
+    assert once is not None
+    note = training_note(f"{once}\n{after}", [ROW])
+
+    assert note is not None
+    assert before.strip() in note
+    assert after.strip() in note
+    assert training_note(note, [ROW]) == note

@@ -1,0 +1,119 @@
+"""Which numbers become metrics."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+
+import pytest
+
+from ftbench.schema import FAILED, OK, PARTIAL, SKIPPED, TIMEOUT, DatasetResult, Reason, Result
+from ftbench.tracking.scores import (
+    Score,
+    coverage_percent,
+    details,
+    headlines,
+    overall_status,
+)
+from tests.tracking_fixtures import dataset, gsm8k, mmlu, result_of, subset
+
+
+def broken_mmlu() -> DatasetResult:
+    """mmlu with the last two of its 57 subsets failed."""
+    whole = mmlu(4)
+    lost = [subset(s.abbr, s.name, None, rows=8, status=FAILED) for s in whole.subsets[-2:]]
+    return dataset("mmlu", (*whole.subsets[:-2], *lost), status=PARTIAL)
+
+
+def unreached(name: str) -> DatasetResult:
+    """A dataset that the timeout kept from starting."""
+    empty = replace(subset(name, name, None, rows=0, status=TIMEOUT), data_hash="")
+    return dataset(name, (empty,), status=TIMEOUT)
+
+
+def test_headlines_of_a_complete_result_start_with_the_average() -> None:
+    # 19 of 57 subsets have 5 of 8 right, 38 have 4: (19 * 62.5 + 38 * 50) / 57.
+    mean = (19 * 62.5 + 38 * 50.0) / 57
+
+    scores = headlines(result_of(mmlu(4), gsm8k(25.0)))
+
+    assert [(s.key, s.dataset, s.of_model) for s in scores] == [
+        ("bench/avg", "", True),
+        ("bench/mmlu", "mmlu", True),
+        ("bench/gsm8k", "gsm8k", True),
+        ("coverage/mmlu", "mmlu", False),
+        ("coverage/gsm8k", "gsm8k", False),
+    ]
+    assert [s.value for s in scores] == pytest.approx([(mean + 25) / 2, mean, 25.0, 100.0, 100.0])
+
+
+def test_headlines_of_a_partial_result_have_coverage_and_no_average() -> None:
+    scores = headlines(result_of(broken_mmlu(), gsm8k(25.0)))
+
+    assert [s.key for s in scores] == [
+        "bench/mmlu",
+        "bench/gsm8k",
+        "coverage/mmlu",
+        "coverage/gsm8k",
+    ]
+    assert scores[2].value == 100 * 55 / 57
+
+
+def test_headlines_leave_out_what_has_no_score() -> None:
+    assert headlines(result_of(unreached("gsm8k"))) == []
+    assert headlines(result_of(replace(gsm8k(), score=math.nan, status=FAILED))) == []
+
+
+def test_coverage_counts_subsets_when_sizes_are_unknown() -> None:
+    half = dataset("mmlu", (mmlu().subsets[0], unreached("gsm8k").subsets[0]), status=TIMEOUT)
+
+    assert coverage_percent(half) == 50.0
+
+
+def test_details_have_one_score_per_subset_where_there_are_several() -> None:
+    scores = details(mmlu(4))
+
+    assert len(scores) == 58
+    assert scores[0] == Score("subset/mmlu/subject_00", 62.5, "mmlu")
+    assert scores[-1] == Score("seconds/mmlu", 28.5, "mmlu")
+
+
+def test_details_of_a_single_subset_do_not_repeat_its_score() -> None:
+    assert details(gsm8k()) == [Score("seconds/gsm8k", 0.5, "gsm8k")]
+
+
+def test_details_have_the_further_metrics_of_each_subset() -> None:
+    further = {"accuracy": 25.0, "pass@1": 30.0, "broken": math.inf}
+    single = dataset("gsm8k", (replace(gsm8k().subsets[0], metrics=further),))
+    double = dataset("mmlu", (replace(mmlu().subsets[0], metrics=further), mmlu().subsets[1]))
+
+    assert details(single)[0] == Score("metric/gsm8k/pass_at_1", 30.0, "gsm8k")
+    assert [s.key for s in details(double)] == [
+        "subset/mmlu/subject_00",
+        "subset/mmlu/subject_01",
+        "metric/mmlu/subject_00.pass_at_1",
+        "seconds/mmlu",
+    ]
+
+
+def test_names_that_become_equal_do_not_hide_each_other() -> None:
+    first, second = mmlu().subsets[0], mmlu().subsets[1]
+    both = dataset("mmlu", (replace(first, name="a+b"), replace(second, name="a=b")))
+
+    assert [s.key for s in details(both)][:2] == ["subset/mmlu/a_b", "subset/mmlu/a_b-2"]
+
+
+@pytest.mark.parametrize(
+    ("result", "status"),
+    [
+        (result_of(mmlu(), gsm8k()), OK),
+        (result_of(broken_mmlu(), gsm8k()), PARTIAL),
+        (result_of(gsm8k(), unreached("gsm8k")), PARTIAL),
+        (result_of(unreached("gsm8k")), TIMEOUT),
+        (result_of(replace(gsm8k(), status=FAILED, score=None)), FAILED),
+        (result_of(failure=Reason("model", "no weights")), FAILED),
+        (result_of(), SKIPPED),
+    ],
+)
+def test_overall_status(result: Result, status: str) -> None:
+    assert overall_status(result) == status
