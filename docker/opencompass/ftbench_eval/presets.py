@@ -16,6 +16,8 @@ from ftbench_eval.reasons import Refused, explain
 GENERATION = "generation"
 LIKELIHOOD = "likelihood"
 
+_NUM_SUGGESTIONS = 5
+
 _MODES = {
     "GenInferencer": "gen",
     "ChatInferencer": "chat",
@@ -174,7 +176,8 @@ def mode_of(config: Any) -> str:
 
 def _unresolved(exc: UnknownDataset) -> Reason:
     kind = "unsupported" if isinstance(exc, UnusableDataset) else "unknown_dataset"
-    hint = f"; did you mean {', '.join(exc.suggestions)}?" if exc.suggestions else ""
+    names = ", ".join(exc.suggestions[:_NUM_SUGGESTIONS])
+    hint = f"; did you mean {names}?" if names else ""
     return Reason(kind, f"'{exc.name}': {exc}{hint}")
 
 

@@ -2,7 +2,8 @@
 
 base: untrained Qwen2 with a chat template. adapter: a LoRA, trained to answer every question with
 "ANSWER: B", with its own tokenizer. adapter-plain: the same without a tokenizer. adapter-foreign:
-its tensors have names that no base has. base-plain: the base without a chat template.
+its tensors have names that no base has. adapter-grown: two tokens more than the base, so that it
+carries its own embedding. base-plain: the base without a chat template.
 """
 
 from __future__ import annotations
@@ -98,6 +99,19 @@ def train_adapter(
     peft_model.save_pretrained(folder)
 
 
+def make_grown_adapter(
+    model: Qwen2ForCausalLM, tokenizer: PreTrainedTokenizerFast, folder: Path
+) -> None:
+    """An adapter with a larger vocabulary, as LLaMA-Factory saves one after adding tokens."""
+    tokenizer.add_tokens(["<think>", "</think>"], special_tokens=True)
+    model.resize_token_embeddings(len(tokenizer))
+    targets = ["q_proj", "v_proj"]
+    whole = ["embed_tokens", "lm_head"]
+    config = LoraConfig(r=4, target_modules=targets, modules_to_save=whole, task_type="CAUSAL_LM")
+    get_peft_model(model, config).save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+
+
 def main(out: Path) -> None:
     tokenizer = make_tokenizer()
     base = make_base(tokenizer, out / "base")
@@ -112,6 +126,9 @@ def main(out: Path) -> None:
     tokenizer.chat_template = None
     (out / "base-plain" / "chat_template.jinja").unlink()
     tokenizer.save_pretrained(out / "base-plain")
+    tokenizer.chat_template = TEMPLATE
+    fresh = Qwen2ForCausalLM.from_pretrained(out / "base")
+    make_grown_adapter(fresh, tokenizer, out / "adapter-grown")
 
 
 if __name__ == "__main__":

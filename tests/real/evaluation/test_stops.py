@@ -1,0 +1,81 @@
+"""A stop keeps what is finished; the next run goes on from it."""
+
+from __future__ import annotations
+
+import json
+import signal
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from ftbench.schema import OK, PENDING, RunFiles, read_result
+from tests.real.evaluation.conftest import ABBR, Finished, Program
+
+Wait = Callable[[Callable[[], bool]], None]
+
+
+def some_predictions(output: Path) -> Callable[[], bool]:
+    partial = output / "predictions" / ABBR / "tmp_gsm8k.jsonl"
+    return lambda: partial.is_file() and partial.read_bytes().count(b"\n") >= 4
+
+
+def test_sigterm_leaves_progress(program: Program, tmp_path: Path, wait_for: Wait) -> None:
+    process = program.start(tmp_path, "gsm8k,race", BATCH_SIZE="1")
+    wait_for(some_predictions(tmp_path))
+    sent = time.monotonic()
+    process.send_signal(signal.SIGTERM)
+    printed, _ = process.communicate(timeout=30)
+    assert time.monotonic() - sent < 2
+    assert process.returncode == 143
+    assert printed.splitlines()[-1] == "ftbench: stopped by SIGTERM; what is finished is kept"
+    assert not RunFiles(tmp_path).result.exists()
+    progress = read_result(RunFiles(tmp_path).progress)
+    gsm8k, race = progress.datasets
+    assert (gsm8k.status, race.status) == (PENDING, PENDING)
+    assert 4 <= gsm8k.subsets[0].completed < 12
+    assert gsm8k.subsets[0].expected == 12
+
+
+def test_kill_and_resume_gives_the_same(
+    program: Program, finished: Finished, tmp_path: Path, wait_for: Wait
+) -> None:
+    process = program.start(tmp_path, "gsm8k,race")
+    wait_for(some_predictions(tmp_path))
+    process.kill()
+    process.communicate()
+    folder = tmp_path / "predictions" / ABBR
+    partial = folder / "tmp_gsm8k.jsonl"
+    with partial.open("a") as file:
+        file.write('{"idx": "11", "torn')
+    kept = partial.read_text().splitlines()[0]
+    (folder / "race-high.json").write_text('{"0": {"predi')
+    exit_code, printed, result = program.run(tmp_path, "gsm8k,race")
+    assert exit_code == 0, printed
+    assert [d.status for d in result.datasets] == [OK, OK]
+    for abbr in ("gsm8k", "race-middle", "race-high"):
+        again = json.loads((folder / f"{abbr}.json").read_text())
+        once = json.loads((finished.output / "predictions" / ABBR / f"{abbr}.json").read_text())
+        assert again == once
+    first = json.loads(kept)
+    assert again and first["idx"] == "0"
+
+
+def test_finished_predictions_are_not_asked_again(program: Program, tmp_path: Path) -> None:
+    exit_code, _, once = program.run(tmp_path, "race")
+    assert exit_code == 0
+    (tmp_path / "results" / ABBR / "race-high.json").unlink()
+    exit_code, printed, again = program.run(tmp_path, "race")
+    assert exit_code == 0
+    assert "model loaded" not in printed
+    assert again.datasets == once.datasets
+
+
+def test_another_evaluation_is_refused(program: Program, finished: Finished) -> None:
+    process = program.start(finished.output, "race", FINGERPRINT="f" * 64)
+    printed, _ = process.communicate(timeout=30)
+    assert process.returncode == 2
+    assert printed == (
+        f"ftbench: {finished.output} belongs to another evaluation: its fingerprint is 0123abcd, "
+        "this one's ffffffff\n"
+    )
+    assert RunFiles(finished.output).result.is_file()
