@@ -63,7 +63,7 @@ def load_model(configs: Mapping[str, dict[str, Any]], adapter: Path | None) -> L
         wrappers=wrappers,
         adapter_tensors=tensors,
         device=str(getattr(weights, "device", "cuda")),
-        dtype=str(getattr(weights, "dtype", "")).removeprefix("torch."),
+        dtype=_dtype(weights),
         load_seconds=time.monotonic() - started,
     )
 
@@ -106,6 +106,13 @@ def adapter_tensor_names(adapter: Path) -> list[str]:
     import torch
 
     return list(torch.load(adapter / "adapter_model.bin", map_location="cpu", weights_only=True))
+
+
+def _dtype(weights: Any) -> str:
+    """Of a transformers model, or of a vLLM engine."""
+    engine = getattr(getattr(weights, "llm_engine", None), "model_config", None)
+    dtype = getattr(engine or weights, "dtype", "")
+    return str(dtype).removeprefix("torch.")
 
 
 @contextlib.contextmanager

@@ -7,12 +7,14 @@ exception raised there.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import signal
 import threading
 import time
 from collections.abc import Callable
+from pathlib import Path
 
 EXIT_TIMEOUT = 124
 """What ``timeout(1)`` exits with."""
@@ -66,4 +68,16 @@ def _end(on_stop: Callable[[str], None], reason: str, exit_code: int) -> None:
     try:
         on_stop(reason)
     finally:
+        _kill_children()
         os._exit(exit_code)
+
+
+def _kill_children() -> None:
+    """Kills what this process started, such as vLLM's engine; ours may not be a PID namespace."""
+    for folder in Path("/proc").glob("[0-9]*"):
+        # It may end while we look.
+        with contextlib.suppress(OSError, ValueError, IndexError):
+            # pid (name) state ppid ...; the name may contain spaces and parentheses
+            fields = (folder / "stat").read_text().rpartition(")")[2].split()
+            if int(fields[1]) == os.getpid():
+                os.kill(int(folder.name), signal.SIGKILL)
