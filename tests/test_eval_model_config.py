@@ -7,7 +7,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from ftbench_eval.model_config import ModelDecision, adapter_rank, decide
+from ftbench_eval.merge_rules import adapter_rank
+from ftbench_eval.model_config import ModelDecision, decide
 from ftbench_eval.model_files import ModelFiles, TokenizerFiles
 from ftbench_eval.model_load import limit_gpus
 from ftbench_eval.presets import GENERATION, LIKELIHOOD

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import multiprocessing
 import os
 import resource
 from dataclasses import dataclass
@@ -50,6 +51,9 @@ def score_subset(job: ScoringJob) -> None:
     os.setsid()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.chdir(job.scratch)
+    # A process of a fork server makes its own children through it, too; evaluators that expect a
+    # plain fork (MATHVerifyEvaluator) then time out on every sample.
+    multiprocessing.set_start_method("fork", force=True)
     from ftbench_eval.reasons import explain
 
     try:

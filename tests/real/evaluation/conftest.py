@@ -49,7 +49,7 @@ def checkpoints(eval_python: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A few rows of race and gsm8k in OpenCompass's layout; "B" is right for some of them."""
+    """A few rows of each dataset in OpenCompass's layout; "B" is right for some of race."""
     folder = tmp_path_factory.mktemp("data")
     for split in ("validation", "test"):
         for name, rows in (("middle", 8), ("high", 5)):
@@ -69,6 +69,10 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
             for i in range(12)
         ]
         write_lines(folder / "data" / "gsm8k" / f"{split}.jsonl", problems)
+    sums: list[dict[str, object]] = [
+        {"question": f"What is {i} + {i}?", "answer": str(2 * i)} for i in range(3)
+    ]
+    write_lines(folder / "data" / "aime2025" / "aime2025.jsonl", sums)
     return folder
 
 
@@ -146,12 +150,12 @@ class Finished:
 
 @pytest.fixture(scope="session")
 def finished(program: Program, tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    """gsm8k and race, asked for answers and by perplexity, with a secret at hand."""
+    """Scored by rules of three kinds, and race by perplexity too, with a secret at hand."""
     output = tmp_path_factory.mktemp("finished")
     secrets = tmp_path_factory.mktemp("secrets")
     (secrets / "HF_TOKEN").write_text("hf_plantedSecretToken123\n")
     exit_code, printed, result = program.run(
-        output, "gsm8k,race,race:ppl", SECRETS_PATH=str(secrets)
+        output, "gsm8k,race,race:ppl,aime2025", SECRETS_PATH=str(secrets)
     )
     assert exit_code == 0, printed
     return Finished(output, printed, result)

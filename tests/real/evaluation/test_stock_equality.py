@@ -13,7 +13,8 @@ import pytest
 from ftbench.schema import OK, RunFiles, read_samples
 from tests.real.evaluation.conftest import ABBR, Finished, Program
 
-ABBRS = ["gsm8k", "race-high", "race-high-ppl", "race-middle", "race-middle-ppl"]
+# aime2025 is scored in processes of its own (MATHVerifyEvaluator).
+ABBRS = ["aime2025", "gsm8k", "race-high", "race-high-ppl", "race-middle", "race-middle-ppl"]
 
 
 @pytest.fixture(scope="module")
@@ -85,6 +86,9 @@ def test_facts_of_the_run(finished: Finished) -> None:
     assert result.model.opencompass_type == "HuggingFaceBaseModel, HuggingFacewithChatTemplate"
     assert result.model.chat_template == "adapter"
     assert result.model.adapter_tensors == 20
+    assert result.model.notes[-1] == (
+        "aime2025: scored by its rules alone, without the judge model of its preset."
+    )
     assert result.versions["opencompass"] == "0.5.4"
     expected = {s.abbr: (s.expected, s.completed) for d in result.datasets for s in d.subsets}
     assert expected == {
@@ -93,6 +97,7 @@ def test_facts_of_the_run(finished: Finished) -> None:
         "race-high": (5, 5),
         "race-middle-ppl": (8, 8),
         "race-high-ppl": (5, 5),
+        "aime2025": (3, 3),
     }
 
 
@@ -101,7 +106,7 @@ def test_own_lines_are_few_and_noise_is_in_the_log(finished: Finished) -> None:
     assert "race/middle: accuracy 50.00 (8 of 8 samples)" in lines
     assert "race: accuracy 55.00, mean of 2 subsets" in lines
     assert lines[-1] == "ftbench: done"
-    assert len(lines) == 11
+    assert len(lines) == 12
     log = RunFiles(finished.output).opencompass_log.read_text()
     assert "Start inferencing" in log
 
