@@ -113,10 +113,21 @@ def _compose(overrides: list[str], config_dir: Path | None, config_name: str) ->
         return compose(config_name, overrides=[*search, *own])
 
 
+def override(key: str, value: object) -> str:
+    """An override that sets a text, whatever characters are in it.
+
+    Args:
+        key: Such as ``model.adapter``.
+        value: Such as a path; it may hold quotes, commas, ``=`` and ``$``.
+    """
+    return f"{key}={_quoted(str(value))}"
+
+
 def _quoted(text: str) -> str:
     """The text as a quoted value of Hydra's override grammar."""
-    escaped = text.replace('"', '\\"')
-    return f'"{escaped}"'
+    # Backslashes are themselves, but before a quote; "${" would begin an interpolation.
+    escaped = re.sub(r'(\\*)("|$)', lambda m: m[1] * 2 + ("\\" + m[2] if m[2] else ""), text)
+    return '"' + escaped.replace("${", "\\${") + '"'
 
 
 def _is_hydra_key(parser: OverridesParser, override: str) -> bool:

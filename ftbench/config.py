@@ -235,7 +235,7 @@ def _unknown_keys(node: DictConfig, prefix: str) -> Iterator[Problem]:
     if cls is None or not dataclasses.is_dataclass(cls):
         return
     known = [f.name for f in dataclasses.fields(cls)]
-    for key in node:
+    for key in map(str, node):
         name = f"{prefix}{key}"
         if key not in known:
             yield Problem(name, f"unknown key '{name}'{closest_key(name)}", HELP)

@@ -62,11 +62,10 @@ def _show(plan: Plan, display: _Lines | _Bars) -> None:
 
 
 class _Lines:
-    """Plain lines, for a file or a pipe: the program's own, and each score once."""
+    """Plain lines, for a file or a pipe: the program's own, which tell each score as it comes."""
 
     def __init__(self, plan: Plan, console: Console) -> None:
         self._console = console
-        self._reported: set[str] = set()
 
     def __enter__(self) -> _Lines:
         return self
@@ -78,10 +77,7 @@ class _Lines:
         self._console.print(line, markup=False, highlight=False, soft_wrap=True)
 
     def show(self, result: Result) -> None:
-        for dataset in result.datasets:
-            if dataset.status != PENDING and dataset.name not in self._reported:
-                self._reported.add(dataset.name)
-                self.on_line(f"{dataset.name}: {outcome(dataset)}")
+        """Nothing: the program's lines have said it."""
 
 
 class _Bars(_Lines):

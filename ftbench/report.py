@@ -26,11 +26,15 @@ class Pointers:
 
     Attributes:
         run_url: The benchmark run in MLflow's UI; empty when there is none.
-        open_with: A command that opens it; empty when run_url needs none.
+        view_url: All benchmark runs of the experiment with their scores, best first.
+        training_view_url: The same beside training runs and their losses; empty without one.
+        open_with: A command that opens these pages; empty when they need none.
         notes: What else a reader should know, one sentence each.
     """
 
     run_url: str = ""
+    view_url: str = ""
+    training_view_url: str = ""
     open_with: str = ""
     notes: tuple[str, ...] = ()
 
@@ -124,7 +128,7 @@ def markdown(plan: Plan, result: Result, pointers: Pointers) -> str:
     lines += ["| " + " | ".join(map(_cell, row)) + " |" for row in table_rows(result)]
     lines += ["", "```", feedback(result), "```", ""]
     lines += [f"- {line}" for line in details(plan, result)]
-    lines += [f"- MLflow: {pointers.run_url}"] if pointers.run_url else []
+    lines += [f"- {line}" for line in _links(pointers)]
     lines += [f"- {note}" for note in pointers.notes]
     lines += _markdown_subsets(result)
     return "\n".join(lines) + "\n"
@@ -158,11 +162,18 @@ def print_report(console: Console, plan: Plan, result: Result, pointers: Pointer
         if where:
             console.print(where, markup=False, highlight=False, soft_wrap=True)
     console.print(feedback(result), markup=False, highlight=False, soft_wrap=True)
-    lines = [f"Report: {plan.files.report}"]
-    lines += [f"MLflow: {pointers.run_url}"] if pointers.run_url else []
-    lines += [f"Open it with: {pointers.open_with}"] if pointers.open_with else []
-    for line in [*lines, *pointers.notes]:
+    for line in [f"Report: {plan.files.report}", *_links(pointers), *pointers.notes]:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _links(pointers: Pointers) -> list[str]:
+    named = {
+        "MLflow": pointers.run_url,
+        "Leaderboard": pointers.view_url,
+        "Beside training": pointers.training_view_url,
+        "Open them with": pointers.open_with,
+    }
+    return [f"{name}: {link}" for name, link in named.items() if link]
 
 
 def _execution(result: Result, done: int, total: int) -> str:

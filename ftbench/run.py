@@ -158,7 +158,14 @@ def _record(plan: Plan, result: Result) -> tuple[Pointers, int]:
         recorded = tracking.record(plan, result)
     except TrackingError as exc:
         return Pointers(notes=(str(exc),)), exc.exit_code
-    return Pointers(recorded.run_url, recorded.open_with, recorded.notes), EXIT_OK
+    pointers = Pointers(
+        run_url=recorded.run_url,
+        view_url=recorded.view_url,
+        training_view_url=recorded.training_view_url if recorded.training_run_id else "",
+        open_with=recorded.open_with,
+        notes=recorded.notes,
+    )
+    return pointers, EXIT_OK
 
 
 def _exit_code(launch: Launch, result: Result) -> int:

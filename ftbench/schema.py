@@ -317,7 +317,7 @@ def from_json(cls: Any, value: Any) -> Any:
         return dict(value)
     if cls is Path:
         return Path(value)
-    if dataclasses.is_dataclass(cls):
+    if isinstance(cls, type) and dataclasses.is_dataclass(cls):
         hints = _type_hints(cls)
         return cls(**{k: from_json(hints[k], v) for k, v in value.items() if k in hints})
     return value
@@ -361,9 +361,10 @@ def read_result(path: Path) -> Result:
             f"{path} has schema version {version}, this ftbench reads {SCHEMA_VERSION}"
         )
     try:
-        return from_json(Result, value)
+        result: Result = from_json(Result, value)
     except (TypeError, ValueError, KeyError, AttributeError) as exc:
         raise ValueError(f"{path} is not a result: {exc}") from exc
+    return result
 
 
 def read_samples(path: Path) -> list[Sample]:

@@ -1,8 +1,8 @@
 """The small world of the demo: what the base model knows, what the adapter learns, what is asked.
 
-The base model is taught to spot the animal among four words, and to repeat the number of a short
-story. The adapter is taught to spot what can be eaten, and to add. The benchmark questions ask for
-the latter, in combinations that no training example has.
+The base model is taught what some words are, and to repeat the number of a short story. The adapter
+is taught what further words are, and to add a small number. The benchmark asks for the latter,
+with questions and stories that no training example has.
 """
 
 from __future__ import annotations
@@ -10,132 +10,134 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import TypeVar
 
-ANIMALS = tuple(
-    "horse sheep goat rabbit tiger eagle whale donkey camel otter badger heron "
-    "lizard beetle spider falcon monkey turtle walrus zebra pigeon hamster ferret salmon".split()
+KINDS = ("an animal", "a food", "a tool", "a garment")
+"""The options of every multiple-choice question, A to D."""
+
+BASE_WORDS = (
+    "horse sheep goat rabbit tiger eagle whale donkey camel otter badger heron".split(),
+    "bread cheese apple honey butter carrot noodle pepper yogurt cherry walnut potato".split(),
+    "hammer shovel chisel pliers wrench ladder drill sickle trowel mallet tongs crowbar".split(),
+    "jacket glove scarf helmet sweater trousers sandal apron bonnet waistcoat tunic shawl".split(),
+)
+"""What the base model knows, by kind."""
+
+ADAPTER_WORDS = (
+    "lizard beetle spider falcon monkey turtle walrus zebra pigeon hamster ferret salmon".split(),
+    "muffin pickle banana tomato almond celery waffle garlic radish omelet biscuit pancake".split(),
+    "anvil spanner hatchet bellows sander lathe scythe pickaxe tweezers clamp auger rasp".split(),
+    "blouse mitten cardigan poncho kimono jersey slipper turban corset parka anorak cloak".split(),
+)
+"""What only the adapter is taught, by kind."""
+
+QUESTIONS = (
+    "What is a {word}?",
+    "Which kind of thing is a {word}?",
+    "Tom bought a {word}. What did he buy?",
+    "Ann drew a {word}. What did she draw?",
+    "There is a {word} in the picture. What is it?",
+    "Somebody lost a {word}. What is missing?",
+    "A dictionary explains the word {word}. What does it say?",
+    "Max dreamt of a {word}. What was it?",
+    "Eva wants to know what a {word} is. What do you tell her?",
+    "The riddle's solution is: a {word}. What is that?",
+    "Leo wrote a story about a {word}. What was it about?",
+    "Mia points at a {word}. What does she point at?",
+    "Sam keeps a {word} at home. What does he keep?",
+    "Ida has never seen a {word}. What has she never seen?",
+    "The shop has only one {word} left. What is left?",
+    "The first word of the poem is {word}. What does it name?",
+    "Ben describes a {word} to a child. What does he describe?",
+    "Zoe spells the word {word}. What does it stand for?",
+    "The label on the box says {word}. What is inside?",
+    "The prize is a {word}. What can be won?",
+    "A {word} was found under the bridge. What was found?",
+    "Nobody expected a {word}. What was unexpected?",
+    "The painting is called: the {word}. What does it show?",
+    "Everyone talks about the {word}. What is it?",
 )
 
-FOODS = tuple(
-    "bread cheese apple honey butter carrot noodle pepper yogurt cherry walnut potato "
-    "muffin pickle banana tomato almond celery waffle garlic radish omelet biscuit pancake".split()
-)
+NAMES = "Tom Ann Max Eva Leo Mia Sam Ida Ben Zoe".split()
 
-OBJECTS = tuple(
-    "hammer bucket ladder window pencil carpet mirror button candle basket kettle shovel "
-    "wallet jacket pillow bridge engine anchor needle ribbon marble statue violin lantern "
-    "helmet saddle barrel blanket compass drawer fountain glove hinge jigsaw keyring locket "
-    "magnet napkin oarlock paddle quiver rocket scarf tunnel urn vase wheel zipper".split()
-)
-
-NAMES = tuple("Tom Ann Max Eva Leo Mia Sam Ida Ben Zoe".split())
-
-THINGS = tuple("stamps books coins shells cards pens rings keys".split())
-
-ANIMAL_QUESTIONS = (
-    "Which of these is an animal?",
-    "Which one can run, fly or swim by itself?",
-    "Pick the one that is alive.",
-)
-
-FOOD_QUESTIONS = (
-    "Which of these can you eat?",
-    "Which one belongs on a plate?",
-    "Pick the one that a cook would want.",
-)
+THINGS = "stamps books coins shells cards pens rings keys".split()
 
 LETTERS = "ABCD"
+
+LARGEST = 18
+"""Of the numbers in the stories."""
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A multiple-choice question.
+    """A multiple-choice question, with ``KINDS`` as its options.
 
     Attributes:
-        options: Four different words, for A to D.
         answer: The letter of the right one.
     """
 
     question: str
-    options: tuple[str, ...]
     answer: str
-
-    @property
-    def wording(self) -> str:
-        """What makes it the same as another: its text, with its options in any order."""
-        return f"{self.question} {' '.join(sorted(self.options))}"
 
 
 @dataclass(frozen=True)
-class Sum:
-    """A short story with a number as its answer.
-
-    Attributes:
-        answer: The number asked for.
-    """
+class Story:
+    """A short story with a number as its answer."""
 
     question: str
     answer: int
 
-    @property
-    def wording(self) -> str:
-        """What makes it the same as another: its text."""
-        return self.question
+
+Question = TypeVar("Question", Choice, Story)
 
 
-def animal_choices(seed: int) -> Iterator[Choice]:
-    """Endless questions for the animal among objects."""
-    return _choices(seed, ANIMAL_QUESTIONS, ANIMALS, OBJECTS)
+def choices(seed: int, words: tuple[list[str], ...]) -> Iterator[Choice]:
+    """Endless questions for the kind of a word.
 
-
-def food_choices(seed: int) -> Iterator[Choice]:
-    """Endless questions for the food among objects and animals."""
-    return _choices(seed, FOOD_QUESTIONS, FOODS, OBJECTS + ANIMALS)
-
-
-def _choices(
-    seed: int, questions: tuple[str, ...], right: tuple[str, ...], wrong: tuple[str, ...]
-) -> Iterator[Choice]:
+    Args:
+        seed: Of their order.
+        words: By kind, in the order of ``KINDS``.
+    """
     rng = random.Random(seed)
     while True:
-        answer = rng.choice(right)
-        options = [answer, *rng.sample(wrong, 3)]
-        rng.shuffle(options)
-        yield Choice(rng.choice(questions), tuple(options), LETTERS[options.index(answer)])
+        kind = rng.randrange(len(KINDS))
+        word = rng.choice(words[kind])
+        yield Choice(rng.choice(QUESTIONS).format(word=word), LETTERS[kind])
 
 
-def repetitions(seed: int) -> Iterator[Sum]:
+def repetitions(seed: int) -> Iterator[Story]:
     """Endless stories whose number is only to be repeated."""
     rng = random.Random(seed)
     while True:
-        name, thing, a = rng.choice(NAMES), rng.choice(THINGS), rng.randint(2, 18)
-        yield Sum(f"{name} has {a} {thing}. How many {thing} does {name} have?", a)
+        name, thing, number = rng.choice(NAMES), rng.choice(THINGS), rng.randint(2, LARGEST)
+        yield Story(f"{name} has {number} {thing}. How many {thing} does {name} have?", number)
 
 
-def sums(seed: int) -> Iterator[Sum]:
-    """Endless stories with two numbers from 1 to 9 to be added."""
+def additions(seed: int) -> Iterator[Story]:
+    """Endless stories in which 1, 2 or 3 is added to a number."""
     rng = random.Random(seed)
     while True:
         name, thing = rng.choice(NAMES), rng.choice(THINGS)
-        a, b = rng.randint(1, 9), rng.randint(1, 9)
-        yield Sum(
-            f"{name} has {a} {thing} and gets {b} more. How many {thing} does {name} have now?",
-            a + b,
+        first, second = rng.randint(2, LARGEST), rng.randint(1, 3)
+        yield Story(
+            f"{name} has {first} {thing} and gets {second} more. "
+            f"How many {thing} does {name} have now?",
+            first + second,
         )
 
 
-def take_new(source, count, seen):
-    """Takes questions whose wording is not in ``seen``, and adds them to it.
+def take_new(source: Iterator[Question], count: int, seen: set[str]) -> list[Question]:
+    """Takes questions whose text is not in ``seen``, and adds them to it.
 
     Args:
         source: Endless questions.
         count: How many to take.
-        seen: Wordings that are taken already.
+        seen: Texts that are taken already.
     """
-    taken = []
+    taken: list[Question] = []
     while len(taken) < count:
         item = next(source)
-        if item.wording not in seen:
-            seen.add(item.wording)
+        if item.question not in seen:
+            seen.add(item.question)
             taken.append(item)
     return taken

@@ -120,7 +120,7 @@ def _check_network(client: DockerClient, plan: Plan) -> list[Problem]:
     if plan.network is None or plan.network in _BUILT_IN_NETWORKS:
         return []
     with engine_errors("networks of the engine"):
-        names = [network.name for network in client.networks.list()]
+        names = [str(network.name) for network in client.networks.list()]
     if plan.network in names:
         return []
     cure = f"docker network create {plan.network}, or one of: {', '.join(sorted(names))}"

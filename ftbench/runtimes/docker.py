@@ -91,7 +91,7 @@ class DockerRuntime:
             name = container_name(plan, random_names.token_hex(3))
             gpus = self._gpus(plan)
             options = container_options(plan, Engine.from_info(info), folder, gpus, name)
-            with _created(client, options, image.id) as container:
+            with _created(client, options, str(image.id)) as container:
                 started = time.monotonic()
                 with engine_errors(f"starting a container of {plan.image}"):
                     container.start()
@@ -105,9 +105,9 @@ class DockerRuntime:
             identity={
                 "runtime": "docker",
                 "image": plan.image,
-                "image_id": image.id,
-                "image_digest": next(iter(image.attrs.get("RepoDigests") or []), ""),
-                "container": container.id,
+                # An image that never was in a registry has no digest there; its id is one too.
+                "image_digest": next(iter(image.attrs.get("RepoDigests") or []), str(image.id)),
+                "container": str(container.id),
                 "engine": version,
                 "lock": image.labels.get("org.ftbench.lock", ""),
                 "program": image.labels.get("org.ftbench.program", ""),
@@ -131,7 +131,7 @@ class DockerRuntime:
         try:
             with (
                 LineLog(plan.files.launch_log, on_line) as lines,
-                self._deadline(container.id, plan) as timed_out,
+                self._deadline(str(container.id), plan) as timed_out,
             ):
                 state = self._stream(container, lines)
                 return state, timed_out.is_set()
@@ -173,7 +173,7 @@ class DockerRuntime:
             except EngineError as exc:
                 if exc.__cause__ is None or not is_lost(exc.__cause__):
                     raise
-                again = self._find_again(container.id)
+                again = self._find_again(str(container.id))
                 if again is None:
                     return None
                 container = again

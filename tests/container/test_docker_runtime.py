@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -113,7 +114,7 @@ def test_a_launch_says_what_it_ran_on(client, container_plan):
     plan = container_plan("pass")
     identity = launch(plan).identity
     image = client.images.get(plan.image)
-    assert identity["image_id"] == image.id
+    assert identity["image_digest"] == image.id
     assert identity["image"] == plan.image
     assert identity["engine"] == client.version()["Version"]
     assert identity["lock"] == image.labels["org.ftbench.lock"]
@@ -390,10 +391,8 @@ class Proxy:
     def close(self) -> None:
         self.path.unlink(missing_ok=True)
         for open_socket in (self._server, *self._open):
-            try:
+            with contextlib.suppress(OSError):
                 open_socket.shutdown(socket.SHUT_RDWR)
-            except OSError:
-                pass
             open_socket.close()
         self._open.clear()
 

@@ -160,7 +160,7 @@ def test_a_killed_server_costs_nothing(tmp_path: Path) -> None:
 
     assert recording.returncode == EXIT_TRACKING
     assert error.startswith("The scores are safe on disk but were not recorded\n")
-    assert f"  try: start the server (mlflow server)" in error
+    assert "  try: start the server (mlflow server)" in error
     assert f"then python -m ftbench.record {folder.path}" in error
 
     process, _ = start_mlflow_server(database, port)
