@@ -19,7 +19,7 @@ from ftbench.paths import conf_dir
 
 EXIT_INTERRUPTED = 130
 
-_HYDRA_FLAGS = ("hydra_help", "version", "shell_completion", "cfg", "info", "multirun")
+_HYDRA_FLAGS = ("hydra_help", "shell_completion", "cfg", "info", "multirun")
 
 
 class JobFailed(Exception):

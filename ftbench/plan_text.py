@@ -89,4 +89,11 @@ def _tracking_lines(plan: Plan) -> list[str]:
 
 
 def _shell_text(argv: list[str]) -> str:
-    return " \\\n    ".join(shlex.quote(argument) for argument in argv)
+    """A command over several lines: an option and its value on one."""
+    lines: list[list[str]] = [[]]
+    for argument in map(shlex.quote, argv):
+        follows_option = len(lines[-1]) == 1 and lines[-1][0].startswith("-")
+        if argument.startswith("-") or (len(lines) > 1 and not follows_option):
+            lines.append([])
+        lines[-1].append(argument)
+    return " \\\n    ".join(" ".join(line) for line in lines)

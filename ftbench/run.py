@@ -84,16 +84,11 @@ def evaluate(config: Config, host: Host | None = None, console: Console | None =
     plan = make_plan(config, host, source, chosen, time.time())
     runtime = make_runtime(plan, host)
     if config.dry_run:
-        console.print(
-            plan_text(plan, runtime.describe(plan), source.notes),
-            markup=False,
-            highlight=False,
-            soft_wrap=True,
-        )
+        _say(console, plan_text(plan, runtime.describe(plan), source.notes))
         return Outcome(plan, None, Pointers(), EXIT_OK)
     if not plan.datasets:
         result = Result(fingerprint=plan.fingerprint, model_abbr=plan.model_abbr, stage=SKIPPED)
-        console.print(feedback(result), markup=False, highlight=False)
+        _say(console, feedback(result))
         return Outcome(plan, result, Pointers(), EXIT_OK)
     return _evaluate_planned(plan, config, source, chosen, runtime, console)
 
@@ -101,7 +96,7 @@ def evaluate(config: Config, host: Host | None = None, console: Console | None =
 def _find_model(config: Config, host: Host, console: Console) -> ModelSource:
     source = locate_model(config.model, host)
     if source.must_be_downloaded and not config.dry_run:
-        console.print(f"downloading {source.base}", markup=False, highlight=False)
+        _say(console, f"downloading {source.base}")
         problems = download_base(source, host)
         if problems:
             return dataclasses.replace(source, problems=(*source.problems, *problems))
@@ -120,7 +115,7 @@ def _evaluate_planned(
     found = find_run(plan.workspace, plan.fingerprint) if config.reuse == "auto" else None
     if found is not None and found.is_complete:
         result = read_result(plan.files.summary)
-        console.print(f"reusing {found.run_dir}: same fingerprint", markup=False, highlight=False)
+        _say(console, f"reusing {found.run_dir}: same fingerprint")
         launch = Launch(FINISHED)
     else:
         try:
@@ -179,11 +174,15 @@ def _exit_code(launch: Launch, result: Result) -> int:
     return EXIT_RESULT if launch.ending == CRASHED and result.failure else EXIT_CONTAINER
 
 
+def _say(console: Console, text: str) -> None:
+    console.print(text, markup=False, highlight=False, soft_wrap=True)
+
+
 def _print_not_started(plan: Plan, error: LaunchError, console: Console) -> None:
     kind = "preflight" if isinstance(error, PreflightError) else "launch"
     message = error.problems[0].happened if len(error.problems) == 1 else error.title
     result = failed_result(plan, Reason(kind, message))
-    console.print(feedback(result), markup=False, highlight=False, soft_wrap=True)
+    _say(console, feedback(result))
 
 
 def main() -> None:
