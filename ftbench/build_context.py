@@ -11,8 +11,11 @@ from pathlib import Path
 from typing import IO
 from urllib.parse import unquote, urlsplit
 
+from ftbench.errors import ImageError, Problem
 from ftbench.pip_settings import PipSettings
 from ftbench.program import image_dir, lock_file, stage_program, torch_file
+
+_CERT = "PIP_CERT=FILE, or correct pip's cert setting, REQUESTS_CA_BUNDLE or SSL_CERT_FILE"
 
 
 def stage_context(
@@ -28,6 +31,9 @@ def stage_context(
         variant: ``cpu`` or ``cuda``.
         settings: Where the host's pip finds packages; None when nothing will be installed.
         find_links: A further folder with wheels.
+
+    Raises:
+        ImageError: The CA bundle that the settings name is not there.
 
     Side effects: creates ``folder``. Its ``pip`` folder can hold credentials; the Dockerfile keeps
         it in a stage that no image has.
@@ -45,10 +51,12 @@ def stage_context(
         return
     (folder / "pip" / "pip.conf").write_text(pip_conf(settings), encoding="utf-8")
     if settings.cert:
+        if not Path(settings.cert).is_file():
+            raise ImageError(Problem(f"CA bundle {settings.cert}", "is not a file", _CERT))
         shutil.copyfile(settings.cert, folder / "pip" / "ca.crt")
     places = [*_local_folders(settings), *([find_links] if find_links else [])]
     for wheel in (wheel for place in places for wheel in place.glob("torch-*.whl")):
-        if _torch_version(variant) in wheel.name:
+        if _fits(wheel, variant):
             shutil.copyfile(wheel, folder / "wheels" / wheel.name)
 
 
@@ -95,7 +103,12 @@ def _local_folders(settings: PipSettings) -> list[Path]:
     return [path for path in paths if path.is_dir()]
 
 
-def _torch_version(variant: str) -> str:
+def _fits(wheel: Path, variant: str) -> bool:
+    """It is the torch that the variant's Linux image pins."""
     lines = torch_file(variant).read_text(encoding="utf-8").splitlines()
     pin = next(line for line in lines if line.startswith("torch=="))
-    return pin.removeprefix("torch==").split()[0].split("+")[0]
+    version = wheel.name.split("-")[1]
+    if variant == "cuda" and not version.endswith("+cpu"):
+        # A pin without a local version also takes those with one; pip would prefer +cpu to none.
+        version = version.partition("+")[0]
+    return version == pin.removeprefix("torch==").split()[0]

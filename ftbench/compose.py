@@ -14,10 +14,11 @@ from hydra import compose, initialize_config_dir
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import ValueType
 from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
-from yaml import YAMLError
+from yaml import MarkedYAMLError, YAMLError
 
 from ftbench.config import HELP, Config, closest, closest_key, validate
 from ftbench.errors import ConfigError, Problem
@@ -27,6 +28,11 @@ SCHEMA_NAME = "ftbench_schema"
 
 COMPOSE_ERRORS = (HydraException, OmegaConfBaseException, ValueError, TypeError, YAMLError)
 """Hydra 1.3.8 lets ValueError (group=null) and YAML errors through as they are."""
+
+_GRAMMAR = "missing EQUAL|no viable|mismatched input|token recognition|extraneous input"
+"""What the parser of Hydra 1.3.8 says of an argument that it cannot read."""
+
+_NO_SPACES = "a list without spaces, such as datasets=[mmlu,gsm8k]"
 
 _TYPES = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false"}
 
@@ -50,6 +56,10 @@ def compose_config(
         ConfigError: Listing everything that is wrong.
     """
     problems: list[Problem] = []
+    if config_dir is not None and not config_dir.is_dir():
+        happened = "it is a file" if config_dir.exists() else "there is no such folder"
+        cure = "--config-dir=DIR with folders such as suite/ in it"
+        raise ConfigError(Problem(f"--config-dir={config_dir}", happened, cure))
     cfg = _compose_what_can_be(list(overrides), config_dir, config_name, problems)
     if cfg is not None:
         # What a rejected override was meant to set is not missing as well.
@@ -59,6 +69,49 @@ def compose_config(
     if problems or cfg is None:
         raise ConfigError(problems)
     return to_config(cfg)
+
+
+def check_sweep(
+    overrides: Sequence[str], config_dir: Path | None = None, config_name: str = "config"
+) -> None:
+    """Finds overrides that no job of a sweep could use, before the first job starts.
+
+    Each override is tried with its first value; what is wrong with a later one, its own job says.
+
+    Args:
+        overrides: As on the command line, such as ``model.adapter=a,b``.
+        config_dir: A folder of the user's own options.
+        config_name: The primary configuration, where it is not ftbench's own.
+
+    Raises:
+        ConfigError: Listing everything that is wrong.
+    """
+    problems: list[Problem] = []
+    firsts: list[str] = []
+    for override in overrides:
+        try:
+            parsed = OverridesParser.create().parse_override(override)
+        except HydraException as exc:
+            problems.append(explain(override, exc))
+            continue
+        if not parsed.is_sweep_override():
+            firsts.append(override)
+        elif parsed.value_type == ValueType.GLOB_CHOICE_SWEEP:
+            problems += _check_glob(override, parsed.key_or_group, config_dir)
+        elif parsed.is_discrete_sweep():
+            firsts.append(f"{parsed.get_key_element()}={next(parsed.sweep_string_iterator())}")
+    _compose_what_can_be(firsts, config_dir, config_name, problems)
+    if problems:
+        raise ConfigError(problems)
+
+
+def _check_glob(override: str, key: str, config_dir: Path | None) -> list[Problem]:
+    # Hydra 1.3.8 finds no option in what is no group, runs no job and calls that a success.
+    folders = [conf_dir(), *([config_dir] if config_dir else [])]
+    if key.startswith("hydra/") or any((folder / key).is_dir() for folder in folders):
+        return []
+    happened = "glob(...) finds options of a group such as suite, and no folders"
+    return [Problem(override, happened, f"{key}=VALUE1,VALUE2")]
 
 
 def to_config(cfg: DictConfig) -> Config:
@@ -84,6 +137,12 @@ def _compose_what_can_be(
         return _compose(overrides, config_dir, config_name)
     except COMPOSE_ERRORS as exc:
         together = exc
+    if config_name != "config":
+        try:
+            _compose([], config_dir, config_name)
+        except COMPOSE_ERRORS as exc:
+            problems.append(explain(f"--config-name={config_name}", exc))
+            return None
     good = []
     for override in overrides:
         try:
@@ -125,9 +184,10 @@ def override(key: str, value: object) -> str:
 
 def _quoted(text: str) -> str:
     """The text as a quoted value of Hydra's override grammar."""
-    # Backslashes are themselves, but before a quote; "${" would begin an interpolation.
-    escaped = re.sub(r'(\\*)("|$)', lambda m: m[1] * 2 + ("\\" + m[2] if m[2] else ""), text)
-    return '"' + escaped.replace("${", "\\${") + '"'
+    # Backslashes are themselves, but before a quote (Hydra) and before "${" (OmegaConf), which
+    # would begin an interpolation.
+    escaped = re.sub(r'(\\*)("|\$\{|\Z)', lambda m: m[1] * 2 + ("\\" + m[2] if m[2] else ""), text)
+    return f'"{escaped}"'
 
 
 def _is_hydra_key(parser: OverridesParser, override: str) -> bool:
@@ -143,34 +203,31 @@ def explain(override: str, error: Exception) -> Problem:
         error: What Hydra or OmegaConf raised; its causes are looked at too.
     """
     text = _whole_message(error)
+    key, _, value = override.partition("=")
+    if isinstance(error, MarkedYAMLError) and (mark := error.problem_mark):
+        happened = f"{mark.name} is no YAML: line {mark.line + 1}, {error.problem}"
+        return Problem(override, happened)
+    if re.search(_GRAMMAR, text) and value.startswith("[") != override.endswith("]"):
+        return Problem(override, "is a piece of a list: a space ends an argument", _NO_SPACES)
+    if "missing EQUAL" in text or "Could not override ''" in text:
+        return Problem(override, "is no setting: KEY=VALUE is expected", HELP)
+    if "Cannot find primary config" in text:
+        return Problem(override, "there is no such configuration", "leave --config-name out")
     if found := re.search(r"Key '([^']+)' not in '\w+'", text):
         return _explain_unknown_key(override, found.group(1))
-    if found := re.search(
-        r"Value '(.*?)' (?:of type '\w+' )?could not be converted to (\w+)", text
-    ):
-        value, kind = found.groups()
-        return Problem(override, f"'{value}' is not {_TYPES.get(kind, kind)}")
-    if found := re.search(
-        r"Value '(.*?)' \('?\w+'?\) is not a valid value for type|"
-        r"Value '(.*?)' is not a valid bool",
-        text,
-    ):
-        return Problem(override, f"'{found.group(1) or found.group(2)}' is not true or false")
-    if re.search(r"(Cannot assign|is not a ListConfig|Invalid value assigned|Cannot merge)", text):
-        return _explain_wrong_shape(override, text)
+    if problem := _explain_value(override, text):
+        return problem
     if found := re.search(r"(?:Could not find|Could not load) '([^']+)'", text):
         return _explain_unknown_option(override, found.group(1), text)
     if "Config group override must be a string" in text:
-        group = override.partition("=")[0]
-        return Problem(override, f"{group} needs the name of an option", f"leave {group} out")
-    if "mismatched input" in text or "token recognition" in text or "extraneous input" in text:
+        return Problem(override, f"{key} needs the name of an option", f"leave {key} out")
+    if re.search(_GRAMMAR, text):
         return Problem(
             override,
             "cannot be read: a value with = , space, brackets or quotes needs its own quotes",
             "for example 'model.adapter=\"runs/step=5\"'",
         )
     if "Ambiguous value" in text:
-        key, _, value = override.partition("=")
         return Problem(
             override, "is a sweep over several values", f"{key}=[{value}], or -m to sweep"
         )
@@ -191,10 +248,49 @@ def _explain_unknown_key(override: str, key: str) -> Problem:
     return Problem(override, f"unknown key '{name}'{closest_key(name)}", HELP)
 
 
+def _explain_value(override: str, text: str) -> Problem | None:
+    """What is wrong with a value, or None when the value is not what Hydra complains of."""
+    key = override.partition("=")[0]
+    if "is not Optional" in text:
+        cure = "datasets=[mmlu,gsm8k]" if key == "datasets" else f"leave {key} out"
+        return Problem(override, "null is no value for it", cure)
+    if found := re.search(
+        r"Value '(.*?)' (?:of type '\w+' )?could not be converted to (\w+)", text
+    ):
+        wrong, kind = found.groups()
+        return Problem(override, f"{_inner(key, text)}'{wrong}' is not {_TYPES.get(kind, kind)}")
+    if found := re.search(
+        r"Value '(.*?)' \('?\w+'?\) is not a valid value for type|"
+        r"Value '(.*?)' is not a valid bool",
+        text,
+    ):
+        wrong = found.group(1) or found.group(2)
+        return Problem(override, f"{_inner(key, text)}'{wrong}' is not true or false")
+    if re.search(
+        "Cannot assign|is not a ListConfig|Invalid value assigned|Cannot merge|Cannot convert|"
+        "Merge error",
+        text,
+    ):
+        return _explain_wrong_shape(override, text)
+    return None
+
+
+def _inner(key: str, text: str) -> str:
+    """The key that an option's file sets wrongly, as a beginning; empty for the override's own."""
+    found = re.search(r"full_key: (\S+)", text)
+    return "" if found is None or found.group(1) == key else f"{found.group(1)}: "
+
+
 def _explain_wrong_shape(override: str, text: str) -> Problem:
     key, _, value = override.partition("=")
-    if key == "datasets":
-        return Problem(override, "datasets is a list", f"datasets=[{value}]")
+    inner = _inner(key, text).removesuffix(": ")
+    if "is not a ListConfig" in text:
+        cure = f"{inner.rpartition('.')[2]}: [...] in its file" if inner else f"{key}=[{value}]"
+        return Problem(override, f"{inner or key} is a list", cure)
+    if "to string" in text:
+        return Problem(override, f"{inner or key} is a single text", HELP)
+    if "Merge error" in text:
+        return Problem(override, "its file holds no settings, such as 'limit: 10'")
     return Problem(override, text.splitlines()[0], HELP)
 
 

@@ -222,6 +222,8 @@ def closest(word: str, known: Iterable[str]) -> str:
 def closest_key(name: str) -> str:
     """A hint at the key that was meant, wherever in the configuration it stands."""
     keys = list(flatten(Config(datasets=[]), keep_unset=True))
+    if "." not in name:
+        keys += [f.name for f in dataclasses.fields(Config) if f.name not in keys]
     leaf = name.rpartition(".")[2]
     same_leaf = [key for key in keys if key.rpartition(".")[2] == leaf]
     return f"; did you mean '{same_leaf[0]}'?" if same_leaf else closest(name, keys)
@@ -294,8 +296,10 @@ def _contradictions(cfg: DictConfig) -> Iterator[Problem]:
     if backend.custom_prompt and len(backend.custom_prompt.encode()) > _MAX_PROMPT:
         yield Problem("backend.custom_prompt", f"is longer than {_MAX_PROMPT} bytes")
     for name in dataset_names(cfg):
-        if not name.strip() or re.search(r"[,\s]", name):
-            yield Problem(f"datasets: '{name}'", "a dataset name has no comma and no space")
+        # A list inside the list gets here as it is.
+        if not str(name).strip() or re.search(r"[,\s\[\]]", str(name)):
+            happened = "a dataset name has no comma, space or bracket"
+            yield Problem(f"datasets: '{name}'", happened, "datasets=[mmlu,gsm8k]")
 
 
 def num_gpus(runtime: RuntimeConf | DictConfig) -> int:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ftbench.catalogue import DataSource, Preset
-from ftbench.errors import Problem
+from ftbench.errors import LaunchError, Problem
 
 _DOWNLOADS = "http://opencompass.oss-cn-shanghai.aliyuncs.com"
 """Where OpenCompass 0.5.4 keeps its data (opencompass/utils/datasets_info.py)."""
@@ -41,7 +41,7 @@ class Missing:
 def find_missing(
     chosen: Iterable[tuple[str, Preset]], data_dir: Path, hub_dir: Path
 ) -> list[Missing]:
-    """Lists the sources that are not on disk, each once.
+    """Lists the sources that are not on disk, once for each dataset that needs them.
 
     Args:
         chosen: The user's dataset names with their presets.
@@ -66,34 +66,78 @@ def place_of(source: DataSource, data_dir: Path, hub_dir: Path) -> Path:
     return data_dir / source.path
 
 
-def check_downloads(missing: Iterable[Missing], network_allowed: bool) -> list[Problem]:
+def linked_data(chosen: Iterable[tuple[str, Preset]], data_dir: Path, hub_dir: Path) -> list[Path]:
+    """Sources that lie elsewhere, because a link leads out of the data folder to them."""
+    sources = {s for _, preset in chosen for s in preset.sources if s.kind in ("download", "local")}
+    real = {place_of(source, data_dir, hub_dir).resolve() for source in sources}
+    return sorted(p for p in real if p.exists() and not p.is_relative_to(data_dir.resolve()))
+
+
+def make_folders(folders: Iterable[Path]) -> None:
+    """Makes the folders that downloads go to: an engine mounts no folder that is not there.
+
+    Raises:
+        LaunchError: One cannot be made.
+
+    Side effects: creates them and their parents.
+    """
+    for folder in folders:
+        try:
+            folder.mkdir(parents=True, exist_ok=True)
+        except OSError as exc:
+            cure = "data_dir=DIR, or set COMPASS_DATA_CACHE or HF_HUB_CACHE to another folder"
+            happened = f"it cannot be made: {exc.strerror or exc}"
+            raise LaunchError(Problem(f"folder {folder}", happened, cure)) from exc
+
+
+def check_downloads(
+    missing: Iterable[Missing], network_allowed: bool, hub_offline: bool
+) -> list[Problem]:
     """Says which missing data cannot be brought; asks each server once whether it answers.
 
     Args:
         missing: From ``find_missing``.
         network_allowed: The configuration lets the evaluation have a network.
+        hub_offline: The caller forbids downloads from the hub.
     """
     reached: dict[str, str] = {}
     problems = []
     for item in missing:
-        obstacle = _obstacle(item, network_allowed, reached)
+        obstacle = _obstacle(item, network_allowed, hub_offline, reached)
         if obstacle:
             problems.append(
                 Problem(
                     f"dataset {item.dataset}",
                     f"its data is not at {item.place}, {obstacle}",
-                    f"bring the files of {item.source.path} to {item.place} by hand, "
-                    "or say where they are with data_dir=DIR (the folder that contains data/)",
+                    _cure(item, network_allowed, hub_offline),
                 )
             )
     return problems
 
 
-def _obstacle(item: Missing, network_allowed: bool, reached: dict[str, str]) -> str:
+def _cure(item: Missing, network_allowed: bool, hub_offline: bool) -> str:
+    if item.source.kind == "hub":
+        cure = f"copy that folder from a machine that has downloaded {item.source.path}"
+    else:
+        cure = (
+            f"bring the files of {item.source.path} to {item.place} by hand, "
+            "or say where they are with data_dir=DIR (the folder that contains data/)"
+        )
+    if item.source.kind != "local" and not network_allowed:
+        return f"{cure}, or leave runtime.network=none out"
+    is_off = item.source.kind == "hub" and hub_offline
+    return f"{cure}, or unset HF_HUB_OFFLINE" if is_off else cure
+
+
+def _obstacle(
+    item: Missing, network_allowed: bool, hub_offline: bool, reached: dict[str, str]
+) -> str:
     if item.source.kind == "local":
         return "and OpenCompass knows no download for it"
     if not network_allowed:
         return "and runtime.network=none forbids a download"
+    if hub_offline and item.source.kind == "hub":
+        return "and HF_HUB_OFFLINE forbids a download"
     url = _HUB if item.source.kind == "hub" else _DOWNLOADS
     if url not in reached:
         reached[url] = _why_unreachable(url)
@@ -108,5 +152,6 @@ def _why_unreachable(url: str) -> str:
     except urllib.error.HTTPError:
         return ""  # it answers; what it says to a bare request does not matter
     except (OSError, ValueError) as exc:
-        return str(getattr(exc, "reason", exc))
+        reason = getattr(exc, "reason", exc)
+        return str(getattr(reason, "strerror", None) or reason).lower()
     return ""

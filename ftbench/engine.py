@@ -46,9 +46,14 @@ def connect(environ: Mapping[str, str]) -> DockerClient:
         EngineError: None answers there, or it refuses us.
     """
     from docker.client import DockerClient
+    from docker.errors import DockerException
 
     with engine_errors(f"container engine at {address(environ)}"):
-        client: DockerClient = DockerClient.from_env(environment=dict(environ))
+        try:
+            client: DockerClient = DockerClient.from_env(environment=dict(environ))
+        except ValueError as exc:
+            # docker-py 7.2 hands on what urllib says of a port that is no number.
+            raise DockerException(f"Invalid bind address: {exc}") from exc
         return client
 
 
@@ -124,7 +129,7 @@ class _Message:
 # Source: messages of dockerd 20.10.24 through docker-py 7.2.0.
 _MESSAGES = (
     _Message(
-        r"Invalid bind address protocol|Invalid protocol|Invalid path: ",
+        r"Invalid bind address|Invalid protocol|Invalid path: ",
         "DOCKER_HOST is no address of an engine",
         f"unset DOCKER_HOST, or DOCKER_HOST={DEFAULT_ADDRESS}",
     ),
@@ -155,7 +160,7 @@ _MESSAGES = (
         "a base image cannot be pulled",
         kind=ImageError,
     ),
-    _Message(r"No such image: (\S+)", r"there is no image \1", kind=ImageError),
+    _Message(r".*No such image: (\S+)", r"there is no image \1", kind=ImageError),
 )
 
 

@@ -32,6 +32,9 @@ _MARKER = "ftbench-environment.json"
 
 _BUILDING = "building the local evaluation environment"
 
+_CAUSES = ("cause:", "Caused by:", "╰─▶", "error:")
+"""How uv begins the lines that say why: the first is 0.13.9's, the others of before."""
+
 _IMPORTS = (
     "import torch, transformers, peft, datasets, opencompass.datasets, opencompass.models, "
     "opencompass.openicl, opencompass.tasks"
@@ -288,17 +291,18 @@ def _explain(step: str, said: Sequence[str], log: Path) -> Problem:
     cure = "read the log; check the network and pip's settings, then run again"
     if "No space left on device" in text or "os error 28" in text:
         cure = "free some gigabytes, or set FTBENCH_CACHE to a folder on a larger disk"
-    elif "torch" in step and ("No solution found" in text or "not found" in text):
+    elif "CPU" in step and any(t in text for t in ("No solution found", "not found", CPU_INDEX)):
         cure = f"make a CPU build of torch available to pip (PIP_FIND_LINKS), or reach {CPU_INDEX}"
     return Problem(_BUILDING, f"{step}: {cause}", cure, str(log))
 
 
 def _cause(said: Sequence[str]) -> str:
-    """The root-cause line: uv's innermost "Caused by", else its last line."""
+    """The root-cause line: uv's innermost cause, else its last line."""
     lines = [line.strip() for line in said if line.strip()]
-    inner = [line for line in lines if line.startswith(("Caused by", "error:", "╰─▶"))]
+    inner = [line for line in lines if line.startswith(_CAUSES)]
     chosen = (inner or lines or ["it failed and said nothing"])[-1]
-    return chosen.removeprefix("Caused by:").removeprefix("error:").removeprefix("╰─▶").strip()
+    mark = next((mark for mark in _CAUSES if chosen.startswith(mark)), "")
+    return chosen.removeprefix(mark).strip()
 
 
 def _python_of(folder: Path) -> Path:

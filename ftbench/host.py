@@ -23,7 +23,7 @@ class Host:
         cache_dir: ftbench's own cache (environments, programs, hashes).
         data_dir: Default folder that contains ``data/`` in OpenCompass's layout.
         hub_dir: Hugging Face hub cache, with ``models--*`` folders.
-        hub_offline: The caller forbids downloads (HF_HUB_OFFLINE).
+        hub_offline: The caller forbids downloads from the hub (HF_HUB_OFFLINE).
         tracking_uri: MLFLOW_TRACKING_URI, or None.
         processors: Processors that this process may use.
         user: ``uid:gid`` of the caller.
@@ -42,6 +42,13 @@ class Host:
     command: tuple[str, ...]
     secrets: Mapping[str, str] = field(repr=False)
 
+    def path(self, text: str | Path) -> Path:
+        """An absolute path: a relative one starts at ``cwd``, and ``~`` is the home.
+
+        A shell leaves the ``~`` of ``model.adapter=~/out`` as it is.
+        """
+        return self.cwd / Path(text).expanduser()
+
 
 def read_host(environ: Mapping[str, str] | None = None) -> Host:
     """Reads the surroundings.
@@ -51,20 +58,33 @@ def read_host(environ: Mapping[str, str] | None = None) -> Host:
     """
     env = os.environ if environ is None else environ
     home = Path(env.get("HOME") or Path.home())
-    hf_home = Path(env.get("HF_HOME") or home / ".cache" / "huggingface")
     cache = env.get("FTBENCH_CACHE")
     return Host(
         cwd=Path.cwd(),
         cache_dir=Path(cache).absolute() if cache else user_cache_path("ftbench"),
         data_dir=Path(env.get("COMPASS_DATA_CACHE") or home / ".cache" / "opencompass").absolute(),
-        hub_dir=Path(env.get("HF_HUB_CACHE") or hf_home / "hub").absolute(),
-        hub_offline=env.get("HF_HUB_OFFLINE", "").lower() in ("1", "true", "yes", "on"),
+        hub_dir=_hub_dir(env, home),
+        hub_offline=_hub_offline(env),
         tracking_uri=env.get("MLFLOW_TRACKING_URI") or None,
         processors=len(os.sched_getaffinity(0)),
         user=f"{os.getuid()}:{os.getgid()}",
         command=_command(),
         secrets={name: env[name] for name in SECRET_NAMES if env.get(name)},
     )
+
+
+def _hub_dir(env: Mapping[str, str], home: Path) -> Path:
+    """Where the hub's own client keeps models. Source: huggingface_hub 2.4, constants.py."""
+    user_cache = env.get("XDG_CACHE_HOME") or home / ".cache"
+    hf_home = env.get("HF_HOME") or Path(user_cache) / "huggingface"
+    named = env.get("HF_HUB_CACHE") or env.get("HUGGINGFACE_HUB_CACHE") or Path(hf_home) / "hub"
+    path = Path(named)
+    return (home.joinpath(*path.parts[1:]) if path.parts[0] == "~" else path).absolute()
+
+
+def _hub_offline(env: Mapping[str, str]) -> bool:
+    said = env.get("HF_HUB_OFFLINE") or env.get("TRANSFORMERS_OFFLINE") or ""
+    return said.lower() in ("1", "true", "yes", "on")
 
 
 def _command() -> tuple[str, ...]:

@@ -168,7 +168,8 @@ def _build_both(
 ) -> str:
     base = request.base_image or (CPU_BASE if request.variant == "cpu" else None)
     dependencies = f"{_DEPENDENCIES}:{request.variant}-{_dependencies_key(client, request, base)}"
-    arguments = {name: environ[name] for name in _PROXY if environ.get(name)}
+    proxy = (*_PROXY, *(name.lower() for name in _PROXY))
+    arguments = {name: environ[name] for name in proxy if environ.get(name)}
     arguments["VARIANT"] = request.variant
     if base is not None:
         arguments["BASE_IMAGE"] = base
@@ -229,7 +230,9 @@ def _lines_of(event: Mapping[str, Any]) -> list[str]:
     text = event.get("stream") or event.get("error") or ""
     if "progress" not in event and "status" in event:
         text = " ".join(str(event[key]) for key in ("id", "status") if key in event)
-    return [line for line in text.splitlines() if line.strip()]
+    # The engine (20.10.24) colours what a step writes to standard error.
+    plain = re.sub(r"\x1b\[[0-9;]*m", "", text)
+    return [line for line in plain.splitlines() if line.strip()]
 
 
 def _explain(tag: str, error: str, said: Sequence[str], log: Path) -> Problem:

@@ -6,7 +6,6 @@ evaluation, which then needs no network.
 
 from __future__ import annotations
 
-import dataclasses
 import json
 import re
 from dataclasses import dataclass
@@ -27,7 +26,7 @@ class ModelSource:
     Attributes:
         base: Hugging Face id or absolute path.
         base_folder: Its local folder; None when it must be downloaded first.
-        base_identity: ``sha256:...`` of its files; empty when there is no folder.
+        base_identity: sha256 of its files, 64 hex digits; empty when there is no folder.
         adapter: Absolute folder, or None.
         adapter_sha256: Of the files that decide its behaviour; empty when it cannot be read.
         problems: Everything that would keep it from being evaluated.
@@ -47,18 +46,20 @@ class ModelSource:
         return not self.base_folder and bool(self.base) and not self.problems
 
 
-def locate_model(conf: ModelConf, host: Host) -> ModelSource:
+def locate_model(conf: ModelConf, host: Host, may_download: bool = True) -> ModelSource:
     """Finds and checks the adapter and its base (or the full model).
 
     Args:
         conf: The model part of the configuration.
         host: The surroundings.
+        may_download: An unfinished download in the cache counts as not there, so that it goes on;
+            False after the download: what is still wrong then is a problem.
 
     Returns:
         Always a value; what is wrong is in its ``problems``.
     """
     cache = host.cache_dir / "hashes.json"
-    adapter = (host.cwd / conf.adapter).resolve() if conf.adapter else None
+    adapter = host.path(conf.adapter).resolve() if conf.adapter else None
     problems: list[Problem] = []
     notes: list[str] = []
     inspected = None
@@ -74,10 +75,15 @@ def locate_model(conf: ModelConf, host: Host) -> ModelSource:
                 "model.base=DIR_OR_NAME",
             )
         )
-    folder, found = _locate_base(base, conf, host, adapter) if base else (None, [])
-    problems += found
+    named = _named_folder(base, host, adapter)
+    cached = None if named or not base else _cached_snapshot(base, host.hub_dir)
+    folder = named or cached
+    found = checkpoint.inspect_model(folder) if folder is not None else []
+    if cached and found and may_download and not host.hub_offline:
+        folder, found = None, []
+    if base and folder is None:
+        problems += _why_no_base(base, conf, host)
     if folder is not None:
-        found = checkpoint.inspect_model(folder)
         problems += found
         if inspected is not None and not found:
             differences, remarks = checkpoint.compare_with_base(inspected, folder, base)
@@ -85,7 +91,7 @@ def locate_model(conf: ModelConf, host: Host) -> ModelSource:
             notes += remarks
         problems += _check_template(conf, folder, adapter)
     return ModelSource(
-        base=str(folder) if folder and _is_path(base, host) else base,
+        base=str(named or base),
         base_folder=folder,
         base_identity=checkpoint.hash_model(folder, cache) if folder and not problems else "",
         adapter=adapter,
@@ -103,22 +109,19 @@ def _base_of(adapter: Path | None) -> str | None:
         return None
 
 
-def _is_path(base: str, host: Host) -> bool:
-    return (host.cwd / base).is_dir()
+def _named_folder(base: str, host: Host, adapter: Path | None) -> Path | None:
+    """The base as a path from where the command was given, else from the adapter."""
+    starts = [start for start in (host.cwd, adapter) if start is not None and base]
+    return next(
+        (p.resolve() for start in starts if (p := start / Path(base).expanduser()).is_dir()), None
+    )
 
 
-def _locate_base(
-    base: str, conf: ModelConf, host: Host, adapter: Path | None
-) -> tuple[Path | None, list[Problem]]:
-    for folder in (host.cwd / base, adapter / base if adapter else None):
-        if folder is not None and folder.is_dir():
-            return folder.resolve(), []
-    cached = _cached_snapshot(base, host.hub_dir)
-    if cached is not None:
-        return cached, []
+def _why_no_base(base: str, conf: ModelConf, host: Host) -> list[Problem]:
+    """Why a base that is not on this machine cannot be downloaded; empty when it can."""
     named_by = "model.base" if conf.base else "base_model_name_or_path of the adapter"
     if not _HUB_ID.fullmatch(base) or base.startswith("."):
-        return None, [
+        return [
             Problem(
                 f"{named_by}: {base}",
                 "there is no such folder, and it is no Hugging Face id",
@@ -126,25 +129,26 @@ def _locate_base(
             )
         ]
     if host.hub_offline:
-        return None, [
+        return [
             Problem(
                 f"{named_by}: {base}",
                 f"it is not in the cache {host.hub_dir}, and HF_HUB_OFFLINE forbids a download",
                 "model.base=DIR, or unset HF_HUB_OFFLINE",
             )
         ]
-    return None, []
+    return []
 
 
 def _cached_snapshot(model_id: str, hub_dir: Path) -> Path | None:
-    """The newest complete snapshot of a hub model. Source: huggingface_hub's cache layout."""
+    """The snapshot of a hub model's main branch. Source: huggingface_hub's cache layout."""
     repo = hub_dir / f"models--{model_id.replace('/', '--')}"
     try:
         revision = (repo / "refs" / "main").read_text().strip()
     except OSError:
         return None
     snapshot = repo / "snapshots" / revision
-    return snapshot if (snapshot / "config.json").is_file() else None
+    # Resolved: its files are relative links, which lead elsewhere when the cache itself is a link.
+    return snapshot.resolve() if (snapshot / "config.json").is_file() else None
 
 
 def _check_template(conf: ModelConf, base: Path, adapter: Path | None) -> list[Problem]:
@@ -181,17 +185,28 @@ def download_base(source: ModelSource, host: Host) -> list[Problem]:
             ignore_patterns=["*.pth", "*.gguf", "original/*", "*.h5", "*.msgpack", "*.onnx"],
         )
     except Exception as exc:  # requests, httpx, hub and file errors alike end here as one problem
-        cause = str(exc).strip().splitlines()[0] if str(exc).strip() else type(exc).__name__
+        cause, cure = _explain_download(exc)
         return [
             Problem(
                 f"downloading {source.base}",
-                f"it is neither a folder nor in {host.hub_dir}, and the hub says: {cause}",
-                "model.base=DIR, or set HF_TOKEN for a gated model, or HF_ENDPOINT for a mirror",
+                f"it is neither a folder here nor in {host.hub_dir}, and {cause}",
+                cure,
             )
         ]
     return []
 
 
-def without_identity(source: ModelSource) -> ModelSource:
-    """The same model before its download: nothing can be said about its bytes."""
-    return dataclasses.replace(source, base_identity="", adapter_sha256="")
+def _explain_download(error: Exception) -> tuple[str, str]:
+    """What kept a model from being downloaded, and the cure."""
+    from huggingface_hub.errors import GatedRepoError, RepositoryNotFoundError
+
+    if isinstance(error, GatedRepoError):
+        cure = "ask for access on the model's page, then set HF_TOKEN; or model.base=DIR"
+        return "the hub gives it only to those with access", cure
+    if isinstance(error, RepositoryNotFoundError):
+        cure = "model.base=DIR_OR_NAME, or set HF_TOKEN for a private model"
+        return "the hub has no model of this name", cure
+    # The hub's client puts "Got: ConnectError: [Errno 111]" before what happened.
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    cause = re.sub(r"^(Got: )?(\w+Error: )?(\[Errno -?\d+\] )?", "", lines[0])
+    return f"the hub cannot be asked: {cause}", "model.base=DIR, or set HF_ENDPOINT for a mirror"

@@ -15,7 +15,7 @@ from pathlib import Path
 from ftbench.catalogue import Catalogue, Preset, UnknownDataset
 from ftbench.checkpoint import hash_folder
 from ftbench.config import Config, dataset_names, flatten, num_gpus
-from ftbench.dataset_files import Missing, find_missing, place_of
+from ftbench.dataset_files import Missing, find_missing, linked_data, place_of
 from ftbench.errors import ConfigError, Problem
 from ftbench.host import Host
 from ftbench.image import image_name
@@ -25,6 +25,8 @@ from ftbench.program import lock_hash, program_hash
 from ftbench.schema import SCHEMA_VERSION
 from ftbench.uris import sqlite_path, strip_credentials
 from ftbench.workspace import find_run, new_run_dir
+
+_EVERY_NAME = Path(__file__).with_name("catalogue.json")
 
 _DEFAULT_STORE = "sqlite:///mlflow.db"
 
@@ -53,11 +55,13 @@ class Chosen:
     Attributes:
         presets: The user's names with their presets, in order.
         missing: Sources that must be downloaded.
+        hub_offline: The caller forbids downloads from the hub.
     """
 
     presets: tuple[tuple[str, Preset], ...]
     data_dir: Path
     missing: tuple[Missing, ...]
+    hub_offline: bool = False
 
 
 def choose_datasets(config: Config, host: Host, catalogue: Catalogue) -> Chosen:
@@ -76,14 +80,16 @@ def choose_datasets(config: Config, host: Host, catalogue: Catalogue) -> Chosen:
     problems += _twice(presets)
     if problems:
         raise ConfigError(problems)
-    data_dir = (host.cwd / config.data_dir).absolute() if config.data_dir else host.data_dir
-    return Chosen(tuple(presets), data_dir, tuple(find_missing(presets, data_dir, host.hub_dir)))
+    # Inside a container there may be no folder for a ".." to start from.
+    data_dir = host.path(config.data_dir or host.data_dir).resolve()
+    missing = find_missing(presets, data_dir, host.hub_dir)
+    return Chosen(tuple(presets), data_dir, tuple(missing), host.hub_offline)
 
 
 def unknown_dataset(error: UnknownDataset) -> Problem:
     """The problem of a name that the catalogue does not resolve."""
     near = ", ".join(error.suggestions)
-    cure = f"one of: {near}" if near else "see ftbench/catalogue.json for every name"
+    cure = f"one of: {near}" if near else f"every name is in {_EVERY_NAME}"
     return Problem(f"datasets: '{error.name}'", str(error), cure)
 
 
@@ -117,7 +123,7 @@ def make_plan(config: Config, host: Host, source: ModelSource, chosen: Chosen, n
     parts = fingerprint_parts(config, source, chosen, host, gpus)
     fingerprint = fingerprint_of(parts)
     abbr = model_abbr(source, fingerprint)
-    workspace = (host.cwd / (config.workspace or f"ftbench_workspace/{abbr}")).absolute()
+    workspace = host.path(config.workspace or f"ftbench_workspace/{abbr}").resolve()
     found = find_run(workspace, fingerprint) if config.reuse == "auto" else None
     run_dir = found.run_dir if found else new_run_dir(workspace, now)
     network = _network(config, chosen)
@@ -149,9 +155,7 @@ def make_plan(config: Config, host: Host, source: ModelSource, chosen: Chosen, n
         network=network,
         user=host.user,
         python=runtime.python,
-        environment_folder=(host.cwd / runtime.environment).absolute()
-        if runtime.environment
-        else None,
+        environment_folder=_ready_environment(config, host),
     )
 
 
@@ -173,7 +177,7 @@ def fingerprint_parts(
     parts = {
         "schema": str(SCHEMA_VERSION),
         "program": program_hash(),
-        "lock": lock_hash(variant(gpus)),
+        "lock": _packages_hash(config, host, gpus),
         "num_gpus": str(gpus),
         "base": source.base_identity or source.base,
         "adapter_sha256": source.adapter_sha256,
@@ -181,6 +185,20 @@ def fingerprint_parts(
         "data_sha256": _data_hash(chosen, host),
     }
     return parts | {key: flat[key] for key in _GENERATION_KEYS if key in flat}
+
+
+def _ready_environment(config: Config, host: Host) -> Path | None:
+    folder = config.runtime.environment
+    return host.path(folder) if folder else None
+
+
+def _packages_hash(config: Config, host: Host, gpus: int) -> str:
+    """Stands for the packages: the lock's, or those in the environment that the user made."""
+    folder = _ready_environment(config, host)
+    if folder is None or config.runtime.name != "local":
+        return lock_hash(variant(gpus))
+    installed = sorted(p.name for p in folder.glob("lib/python3*/site-packages/*.dist-info"))
+    return hashlib.sha256("\n".join(installed).encode()).hexdigest()
 
 
 def fingerprint_of(parts: dict[str, str]) -> str:
@@ -296,8 +314,10 @@ def _mounts(source: ModelSource, chosen: Chosen, host: Host, run_dir: Path) -> t
     data_missing = any(item.source.kind == "download" for item in chosen.missing)
     hub_missing = any(item.source.kind == "hub" for item in chosen.missing)
     uses_hub = any(s.kind == "hub" for _, preset in chosen.presets for s in preset.sources)
-    read_only = [folder for folder in (source.base_folder, source.adapter) if folder is not None]
+    folders = (source.base_folder, source.adapter)
+    read_only = [folder for folder in folders if folder is not None and folder.exists()]
     read_only += [linked for folder in list(read_only) for linked in linked_folders(folder)]
+    read_only += linked_data(chosen.presets, chosen.data_dir, host.hub_dir)
     mounts = {folder: Mount(folder, str(folder)) for folder in read_only}
     if chosen.data_dir.is_dir() or data_missing:
         mounts[chosen.data_dir] = Mount(chosen.data_dir, str(chosen.data_dir), not data_missing)

@@ -6,7 +6,7 @@ import shutil
 
 from ftbench import tracking
 from ftbench.dataset_files import check_downloads
-from ftbench.errors import PreflightError, Problem
+from ftbench.errors import PreflightError, Problem, TrackingError
 from ftbench.model_source import ModelSource
 from ftbench.plan import Plan
 from ftbench.planning import Chosen
@@ -26,10 +26,11 @@ def preflight(
         PreflightError: Listing everything that is wrong.
     """
     problems = list(source.problems)
-    problems += check_downloads(chosen.missing, network_allowed)
+    problems += check_downloads(chosen.missing, network_allowed, chosen.hub_offline)
     problems += check_writable(plan.run_dir) or _check_space(plan)
     problems += runtime.check(plan)
-    problems += _check_tracking(plan)
+    # A run that is refused anyway leaves no new database behind.
+    problems += _check_tracking(plan, may_create=not problems)
     if problems:
         raise PreflightError(problems)
 
@@ -48,12 +49,18 @@ def _check_space(plan: Plan) -> list[Problem]:
     ]
 
 
-def _check_tracking(plan: Plan) -> list[Problem]:
+def _check_tracking(plan: Plan, may_create: bool) -> list[Problem]:
     if plan.tracking.kind == "none":
         return []
-    problems = tracking.check(plan.tracking)
+    problems = tracking.check(plan.tracking, may_create)
     run_id = plan.tracking.training_run_id
-    if not problems and run_id and tracking.training_status(plan.tracking) == "FAILED":
+    if problems or not run_id:
+        return problems
+    try:
+        status = tracking.training_status(plan.tracking)
+    except TrackingError as exc:
+        return list(exc.problems)
+    if status == "FAILED":
         problems = [
             Problem(
                 f"tracking.training_run_id={run_id}",

@@ -16,10 +16,11 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
-from ftbench import tracking
+from ftbench import __version__, tracking
 from ftbench.catalogue import load_catalogue
 from ftbench.collect import collect, failed_result
 from ftbench.config import Config
+from ftbench.dataset_files import make_folders
 from ftbench.errors import (
     EXIT_CONTAINER,
     EXIT_OK,
@@ -75,16 +76,20 @@ def evaluate(config: Config, host: Host | None = None, console: Console | None =
         PreflightError: Something is wrong that can be known before the launch.
         LaunchError: The evaluation could not be started.
 
-    Side effects: writes the run folder, starts a container or process, records in MLflow.
+    Side effects: writes the run folder, starts a container or process, records in MLflow. User
+        name and password in ``tracking.uri`` go into MLflow's own environment variables.
     """
+    if config.tracking.uri:
+        tracking.export_credentials(config.tracking.uri)
     host = host or read_host()
     console = console or Console()
     chosen = choose_datasets(config, host, load_catalogue())
-    source = _find_model(config, host, console)
+    source = _find_model(config, host, chosen, console)
     plan = make_plan(config, host, source, chosen, time.time())
     runtime = make_runtime(plan, host)
     if config.dry_run:
-        _say(console, plan_text(plan, runtime.describe(plan), source.notes))
+        obstacles = [f"a launch would stop: {p.tried}: {p.happened}" for p in source.problems]
+        _say(console, plan_text(plan, runtime.describe(plan), [*source.notes, *obstacles]))
         return Outcome(plan, None, Pointers(), EXIT_OK)
     if not plan.datasets:
         result = Result(fingerprint=plan.fingerprint, model_abbr=plan.model_abbr, stage=SKIPPED)
@@ -93,14 +98,14 @@ def evaluate(config: Config, host: Host | None = None, console: Console | None =
     return _evaluate_planned(plan, config, source, chosen, runtime, console)
 
 
-def _find_model(config: Config, host: Host, console: Console) -> ModelSource:
+def _find_model(config: Config, host: Host, chosen: Chosen, console: Console) -> ModelSource:
     source = locate_model(config.model, host)
-    if source.must_be_downloaded and not config.dry_run:
+    if source.must_be_downloaded and chosen.presets and not config.dry_run:
         _say(console, f"downloading {source.base}")
         problems = download_base(source, host)
         if problems:
             return dataclasses.replace(source, problems=(*source.problems, *problems))
-        source = locate_model(config.model, host)
+        source = locate_model(config.model, host, may_download=False)
     return source
 
 
@@ -134,6 +139,7 @@ def _evaluate_planned(
 
 def _launch(plan: Plan, runtime: Runtime, console: Console) -> Launch:
     with claimed(plan.run_dir):
+        make_folders(mount.source for mount in plan.mounts if not mount.read_only)
         write_plan(plan)
         with live_progress(plan, console) as on_line:
             try:
@@ -189,6 +195,9 @@ def main() -> None:
     """The command line: ``python -m ftbench.run`` and ``ftbench``."""
     if {"--help", "-h"} & set(sys.argv[1:]):
         print(help_text())
+        return
+    if "--version" in sys.argv[1:]:
+        print(f"ftbench {__version__}")
         return
     from ftbench.command_line import run_command
 

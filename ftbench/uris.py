@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-_USERINFO = re.compile(r"(?P<scheme>[A-Za-z][\w+.-]*://)(?P<user>[^/@\s:]*)(?::(?P<pw>[^/@\s]*))?@")
+# Up to the last @ of the authority: a password may hold one that nobody escaped.
+_USERINFO = re.compile(r"(?P<scheme>[A-Za-z][\w+.-]*://)(?P<user>[^/@\s:]*)(?::(?P<pw>[^/\s]*))?@")
 
 
 def strip_credentials(text: str) -> tuple[str, str, str]:

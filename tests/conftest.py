@@ -5,9 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import subprocess
+import sys
 from pathlib import Path
 
 import pytest
+
+from ftbench.image import image_name
 
 
 @pytest.fixture
@@ -16,6 +19,25 @@ def weird_tmp_path(tmp_path: Path) -> Path:
     path = tmp_path / "we ird; 'quoted' \"folder\""
     path.mkdir()
     return path
+
+
+@pytest.fixture(scope="session")
+def eval_image() -> str:
+    """Name of the evaluation image, CPU variant, built when it is not up to date.
+
+    FTBENCH_BASE_IMAGE names what it stands on, where no registry answers.
+    """
+    command = [sys.executable, "-m", "ftbench.image", "build", "--variant", "cpu"]
+    base = os.environ.get("FTBENCH_BASE_IMAGE")
+    built = subprocess.run(
+        [*command, *(["--base-image", base] if base else [])],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert built.returncode == 0, built.stdout
+    return image_name("cpu")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -4,7 +4,7 @@
 set -eu
 variant=$1
 cd /build
-export PIP_CONFIG_FILE=/build/pip/pip.conf PIP_FIND_LINKS=/build/wheels PIP_NO_CACHE_DIR=1
+export PIP_CONFIG_FILE=/build/pip/pip.conf PIP_NO_CACHE_DIR=1
 export PIP_DISABLE_PIP_VERSION_CHECK=1 PIP_ROOT_USER_ACTION=ignore PIP_NO_COMPILE=1
 # Source packages build in a pip of their own, which reads this and not the configuration file.
 if [ -s pip/ca.crt ]; then export PIP_CERT=/build/pip/ca.crt SSL_CERT_FILE=/build/pip/ca.crt; fi
@@ -12,7 +12,8 @@ if [ -s pip/ca.crt ]; then export PIP_CERT=/build/pip/ca.crt SSL_CERT_FILE=/buil
 # The base image's torch shows through; its pip installs, so that the environment needs none.
 python3 -m venv --system-site-packages --without-pip /opt/ftbench
 python=/opt/ftbench/bin/python
-install() { python3 -m pip --python "$python" install "$@"; }
+# An option, not the variable: that would replace the configuration's own places.
+install() { python3 -m pip --python "$python" install --find-links /build/wheels "$@"; }
 
 if [ "$variant" = cpu ]; then
   # pip's own settings first: the official index is not reachable from everywhere.

@@ -77,7 +77,11 @@ def compare_with_base(
     more = len(wrong) + len(resized) - 1
     happened = first + (f" (and {more} more like it)" if more else "")
     named = adapter.base_model if adapter.base_model != configured_base else ""
-    cure = f"model.base={named}, which it names as its base" if named else "model.base=ITS_OWN_BASE"
+    cure = (
+        f"model.base={named}, which it names as its base"
+        if named
+        else "model.base=DIR_OR_NAME of the model that it was trained on"
+    )
     tried = f"model.adapter={adapter.folder} on {configured_base}"
     return [Problem(tried, happened, cure)], notes
 

@@ -72,8 +72,8 @@ def main() -> None:
         randomise(model)
     else:
         train(model, tokenizer, examples["adapter"], "adapter")
-    model.save_pretrained(args.out / "adapter")
-    tokenizer.save_pretrained(args.out / "adapter")
+    model.save_pretrained(args.out / "tiny-qwen2-lora")
+    tokenizer.save_pretrained(args.out / "tiny-qwen2-lora")
 
 
 def conversation(example: dict[str, Any]) -> list[dict[str, str]]:

@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
 EXPERIMENT = "ftbench-demo"
 
-_SCRIPT = Path(__file__).with_name("train.py")
+SCRIPT = Path(__file__).with_name("train.py")
+"""The training program, which runs in the evaluation environment."""
 
 _MARKER = "trained.json"
 
@@ -80,12 +81,12 @@ def ensure_trained(
             shutil.rmtree(target, ignore_errors=True)
             run_id = _train(examples, target, client, tracking_uri, environment, environ, on_line)
             write_atomically(marker, json.dumps({"run_id": run_id}))
-    return Trained(target / "tiny-qwen2", target / "adapter", run_id)
+    return Trained(target / "tiny-qwen2", target / "tiny-qwen2-lora", run_id)
 
 
 def _key(examples: Path, environment: Environment) -> str:
     digest = hashlib.sha256(json.dumps(environment.identity, sort_keys=True).encode())
-    for path in (_SCRIPT, examples / "base.jsonl", examples / "adapter.jsonl"):
+    for path in (SCRIPT, examples / "base.jsonl", examples / "adapter.jsonl"):
         digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
 
@@ -121,7 +122,7 @@ def _train(
     status = "FAILED"
     try:
         ended = run_process(
-            [str(environment.python), str(_SCRIPT), str(examples), str(target)],
+            [str(environment.python), str(SCRIPT), str(examples), str(target)],
             env=environ,
             cwd=log.parent,
             log=log,

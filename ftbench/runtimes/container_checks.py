@@ -13,7 +13,7 @@ from ftbench.image import LABEL_LOCK, LABEL_PROGRAM, LABEL_SCHEMA, build_command
 from ftbench.plan import Plan
 from ftbench.program import lock_hash, program_hash
 from ftbench.runtimes.container_options import hiding_mounts
-from ftbench.runtimes.gpus import choose_gpus, list_gpus
+from ftbench.runtimes.gpus import choose_gpus, list_gpus, shortage
 from ftbench.schema import SCHEMA_VERSION
 
 if TYPE_CHECKING:
@@ -112,7 +112,7 @@ def _check_gpus(plan: Plan, info: Mapping[str, Any], environ: Mapping[str, str])
     found = choose_gpus(plan.num_gpus, plan.gpu_ids, environ)
     if len(found) >= plan.num_gpus:
         return []
-    happened = f"of these GPUs, this machine shows {', '.join(found) or 'none'}"
+    happened = shortage(plan.gpu_ids, found)
     return [Problem(tried, happened, "nvidia-smi -L lists the GPUs")]
 
 

@@ -71,3 +71,15 @@ def uuids_of(names: list[str], environ: Mapping[str, str]) -> list[str]:
     """UUIDs in place of indices, which inside a batch job count the job's own GPUs only."""
     present = list_gpus(environ)
     return [next((g.uuid for g in present if g.is_called(name)), name) for name in names]
+
+
+def shortage(gpu_ids: tuple[str, ...], found: list[str]) -> str:
+    """What a run that finds too few GPUs is told.
+
+    Args:
+        gpu_ids: Those that the user named; empty when a number was asked for.
+        found: Those of them that are there.
+    """
+    if gpu_ids:
+        return f"of these GPUs, this machine shows {', '.join(found) or 'none'}"
+    return f"this machine shows only {', '.join(found)}" if found else "this machine shows no GPU"

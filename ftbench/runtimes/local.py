@@ -27,7 +27,7 @@ from ftbench.process import run_process
 from ftbench.program import ENTRYPOINT, program_folder, program_hash, staged_program
 from ftbench.runtimes.base import Launch
 from ftbench.runtimes.ending import count_memory_kills, judge_exit
-from ftbench.runtimes.gpus import choose_gpus
+from ftbench.runtimes.gpus import choose_gpus, shortage
 from ftbench.runtimes.secrets import secret_files
 
 _SIZE_GB = {"cpu": 3, "cuda": 16}
@@ -89,7 +89,7 @@ class LocalRuntime:
         if len(found) >= plan.num_gpus:
             return []
         asked = f"gpu_ids={','.join(plan.gpu_ids)}" if plan.gpu_ids else f"num_gpus={plan.num_gpus}"
-        happened = f"of these GPUs, this machine shows {', '.join(found) or 'none'}"
+        happened = shortage(plan.gpu_ids, found)
         cure = "nvidia-smi -L lists the GPUs; runtime.num_gpus=0 evaluates on the CPU"
         return [Problem(f"runtime.{asked}", happened, cure)]
 

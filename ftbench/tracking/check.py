@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from ftbench.errors import Problem, TrackingError
 from ftbench.plan import TrackingPlan
 from ftbench.tracking.environment import mlflow_environment
 from ftbench.tracking.failures import explain
+from ftbench.tracking.names import sqlite_path
 from ftbench.tracking.store import open_store
 
 MAX_CHECK_S = 10
@@ -13,18 +16,27 @@ MAX_CHECK_S = 10
 MAX_EXPERIMENT_NAME = 500
 
 
-def check(tracking: TrackingPlan) -> list[Problem]:
+def check(tracking: TrackingPlan, may_create: bool = True) -> list[Problem]:
     """Says what would keep the scores from being recorded.
 
     Tries once: the server answers (or the database opens), the experiment can take runs, and the
     training run exists. Credentials come from MLflow's own variables.
 
-    Side effects: a new sqlite database is made.
+    Args:
+        tracking: Where the scores shall go.
+        may_create: An sqlite database that is not there yet may be made; else it is not looked at.
+
+    Side effects: a new sqlite database is made, when nothing is wrong.
     """
     if tracking.kind == "none":
         return []
     problems = _check_experiment_name(tracking.experiment)
-    return problems + _check_store(tracking)
+    path = sqlite_path(tracking.uri)
+    if path is None or path.exists():
+        return problems + _check_store(tracking)
+    if tracking.training_run_id:
+        return [*problems, _no_database(tracking, path)]
+    return problems + (_check_store(tracking) if may_create and not problems else [])
 
 
 def training_status(tracking: TrackingPlan) -> str | None:
@@ -83,6 +95,14 @@ def _check_store(tracking: TrackingPlan) -> list[Problem]:
             if experiment is not None and experiment.lifecycle_stage != "active":
                 problems += [_deleted_experiment(tracking, experiment.experiment_id)]
         return problems
+
+
+def _no_database(tracking: TrackingPlan, path: Path) -> Problem:
+    return Problem(
+        f"tracking.training_run_id={tracking.training_run_id}",
+        f"there is no database {path} to look for it in",
+        "tracking.uri=URI of the tracker that holds the training run, or leave the option out",
+    )
 
 
 def _check_lifecycle(tracking: TrackingPlan, stage: str) -> list[Problem]:

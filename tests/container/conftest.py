@@ -20,7 +20,7 @@ from ftbench.image import expected_labels
 from ftbench.plan import Mount, Plan
 from tests.builders import make_plan
 
-BASE = os.environ.get("FTBENCH_TEST_BASE", "ftbench-base:bookworm")
+BASE = os.environ.get("FTBENCH_BASE_IMAGE", "ftbench-base:bookworm")
 
 USER = "1234:1234" if os.getuid() == 0 else f"{os.getuid()}:{os.getgid()}"
 """Who the program runs as: someone else than root, who could write anywhere."""

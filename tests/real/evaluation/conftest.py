@@ -28,15 +28,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 @pytest.fixture(scope="session")
-def eval_python() -> Path:
-    """Python of the evaluation environment."""
-    value = os.environ.get("FTBENCH_EVAL_PYTHON")
-    if not value:
-        pytest.skip("FTBENCH_EVAL_PYTHON does not name the evaluation environment's Python")
-    return Path(value)
-
-
-@pytest.fixture(scope="session")
 def checkpoints(eval_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What make_checkpoints.py makes."""
     folder = tmp_path_factory.mktemp("checkpoints")

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from ftbench.schema import OK, RunFiles, read_samples
+from tests.real.conftest import contents, run_stock
 from tests.real.evaluation.conftest import ABBR, Finished, Program
 
 # aime2025 is scored in processes of its own (MATHVerifyEvaluator).
@@ -27,27 +24,9 @@ def stock(
     """Work folder of the stock command."""
     folder = tmp_path_factory.mktemp("stock")
     config = RunFiles(finished.output).opencompass_config
-    stock_environment = {
-        "PATH": os.pathsep.join([str(eval_python.parent), os.environ["PATH"]]),
-        "HOME": str(program.home),
-        "OMP_NUM_THREADS": "1",
-        "HF_HUB_OFFLINE": "1",
-        "COMPASS_DATA_CACHE": str(program.data),
-    }
-    subprocess.run(
-        [eval_python.parent / "opencompass", config, "-w", folder / "work"],
-        env=stock_environment,
-        cwd=folder,
-        check=True,
-        capture_output=True,
-        timeout=300,
-    )
+    run_stock(eval_python, config, folder, program.data)
     (work,) = (folder / "work").iterdir()
     return work
-
-
-def contents(folder: Path) -> dict[str, Any]:
-    return {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
 
 
 def test_stock_command_gives_the_same_predictions(finished: Finished, stock: Path) -> None:

@@ -1,0 +1,165 @@
+"""The fingerprint: it follows everything that can change a prediction, and nothing else."""
+
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from ftbench.config import Config, flatten
+from ftbench.planning import fingerprint_of
+from ftbench.program import lock_hash, program_hash
+from tests.checkpoint.folders import base_tensors, lora_tensors, make_adapter, make_base
+from tests.surroundings import make_config, make_host, make_world, planned
+
+CHANGE_PREDICTIONS: dict[str, Any] = {
+    "datasets": ["mmlu"],
+    "suite.datasets": ["mmlu"],
+    "limit": 5,
+    "model.type": "base",
+    "model.dtype": "float32",
+    "model.max_seq_len": 512,
+    "model.trust_remote_code": True,
+    "backend.name": "vllm",
+    "backend.max_out_len": 16,
+    "backend.batch_size": 1,
+    "backend.temperature": 0.5,
+    "backend.top_p": 0.5,
+    "backend.custom_prompt": "Be brief.",
+    "backend.seed": 1,
+    "backend.merge_adapter": "never",
+    "runtime.num_gpus": 1,
+    "runtime.gpu_ids": ["0"],
+    "runtime.environment": "own",
+}
+"""Every key that can change a prediction, with another value than the default."""
+
+CHANGE_NO_PREDICTION: dict[str, Any] = {
+    "suite.name": "mine",
+    "backend.gpu_memory_utilization": 0.5,
+    "runtime.name": "docker",
+    "runtime.cpu_threads": 3,
+    "runtime.scoring_workers": 1,
+    "runtime.scoring_timeout": 1,
+    "runtime.image": "mine:latest",
+    "runtime.memory": "1g",
+    "runtime.shm_size": "1g",
+    "runtime.tmp_size": "1g",
+    "runtime.pids_limit": 16,
+    "runtime.network": "none",
+    "runtime.stop_grace": 1,
+    "runtime.python": "python3.12",
+    "tracking.name": "mlflow",
+    "tracking.uri": "http://t",
+    "tracking.experiment": "e",
+    "tracking.training_run_id": "r",
+    "tracking.nest": True,
+    "tracking.write_back": "none",
+    "tracking.request_timeout": 1,
+    "timeout": 1,
+    "workspace": "elsewhere",
+    "reuse": "never",
+    "dry_run": True,
+}
+"""Every other key; an image is held to the lock and the program by its labels."""
+
+NAME_FILES = {"model.adapter", "model.base", "data_dir"}
+"""Keys whose files count, not their names."""
+
+
+def with_key(key: str, value: Any) -> Config:
+    return make_config(**{key.replace(".", "__"): value})
+
+
+def fingerprint(root: Path, config: Config | None = None, **host: Any) -> str:
+    return planned(config or make_config(), make_host(root, **host)).fingerprint
+
+
+@pytest.fixture
+def world(weird_tmp_path: Path) -> Path:
+    return make_world(weird_tmp_path)
+
+
+def test_every_key_is_known_to_change_predictions_or_not() -> None:
+    groups = [set(CHANGE_PREDICTIONS), set(CHANGE_NO_PREDICTION), NAME_FILES]
+    assert set().union(*groups) == set(flatten(Config(datasets=[]), keep_unset=True))
+    assert sum(map(len, groups)) == len(set().union(*groups))
+
+
+@pytest.mark.parametrize("key", CHANGE_PREDICTIONS)
+def test_fingerprint_changes_with(key: str, world: Path) -> None:
+    assert fingerprint(world, with_key(key, CHANGE_PREDICTIONS[key])) != fingerprint(world)
+
+
+@pytest.mark.parametrize("key", CHANGE_NO_PREDICTION)
+def test_fingerprint_stays_with(key: str, world: Path) -> None:
+    assert fingerprint(world, with_key(key, CHANGE_NO_PREDICTION[key])) == fingerprint(world)
+
+
+def test_fingerprint_stays_with_the_caller(world: Path) -> None:
+    other = {
+        "user": "5:5",
+        "processors": 1,
+        "tracking_uri": "http://t",
+        "secrets": {"HF_TOKEN": "x"},
+    }
+    assert fingerprint(world, command=("x",), hub_offline=True, **other) == fingerprint(world)
+
+
+def test_fingerprint_stays_with_copies_under_other_names(world: Path, tmp_path: Path) -> None:
+    for name, copy in {"out": "a", "base": "b", "compass": "c"}.items():
+        shutil.copytree(world / name, tmp_path / "elsewhere" / copy)
+    other = make_config(model__adapter="a", model__base="b", data_dir="c")
+    assert fingerprint(tmp_path / "elsewhere", other) == fingerprint(world)
+
+
+@pytest.mark.parametrize("changed", ["adapter", "base", "data", "preset", "no adapter"])
+def test_fingerprint_changes_with_content(changed: str, world: Path) -> None:
+    before = fingerprint(world)
+    config = make_config()
+    if changed == "adapter":
+        tensors = lora_tensors()
+        next(iter(tensors.values()))[0, 0] += np.float32(1e-6)
+        make_adapter(world / "out", tensors)
+    elif changed == "base":
+        make_base(world / "base", base_tensors() | {"extra": np.zeros(1, np.float32)})
+    elif changed == "data":
+        (world / "compass" / "data" / "gsm8k" / "test.jsonl").write_text('{"question": "1+2"}\n')
+    elif changed == "preset":
+        config = make_config(datasets=["mmlu"])
+        before = fingerprint(world, make_config(datasets=["mmlu:ppl"]))
+    else:
+        config = make_config(model__adapter=None)
+    assert fingerprint(world, config) != before
+
+
+def test_fingerprint_ignores_data_of_other_datasets(world: Path) -> None:
+    before = fingerprint(world)
+    (world / "compass" / "data" / "mmlu" / "test.jsonl").write_text("other\n")
+    assert fingerprint(world) == before
+
+
+@pytest.mark.parametrize(("gpus", "variant"), [(0, "cpu"), (2, "cuda")])
+def test_fingerprint_holds_program_packages_and_gpus(gpus: int, variant: str, world: Path) -> None:
+    parts = planned(make_config(runtime__num_gpus=gpus), make_host(world)).fingerprint_parts
+    assert (parts["schema"], parts["num_gpus"]) == ("1", str(gpus))
+    assert (parts["program"], parts["lock"]) == (program_hash(), lock_hash(variant))
+    for name in parts:
+        assert fingerprint_of(parts | {name: "other"}) != fingerprint_of(parts)
+
+
+def test_fingerprint_follows_the_packages_of_the_users_environment(world: Path) -> None:
+    for folder, version in (("a", "1"), ("b", "1"), ("c", "2")):
+        packages = world / folder / "lib" / "python3.11" / "site-packages"
+        (packages / f"torch-{version}.dist-info").mkdir(parents=True)
+    a, b, c = (fingerprint(world, make_config(runtime__environment=name)) for name in "abc")
+    assert a == b != c
+    docker = make_config(runtime__environment="a", runtime__name="docker")
+    assert fingerprint(world, docker) == fingerprint(world)
+
+
+def test_fingerprint_parts_say_which_preset_stands_for_which_name(world: Path) -> None:
+    parts = planned(make_config(datasets=["gsm8k"]), make_host(world)).fingerprint_parts
+    assert json.loads(parts["datasets"]) == [["gsm8k", "gsm8k/gsm8k_gen.py"]]

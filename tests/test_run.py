@@ -1,0 +1,145 @@
+"""The whole line with a fake runtime: what is launched, kept, reused, and what is not."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from ftbench import run
+from ftbench.config import ModelConf
+from ftbench.errors import ConfigError
+from ftbench.plan import Plan
+from ftbench.schema import Result, read_result
+from tests.run_fixtures import (
+    CRASH,
+    INTO_MLFLOW,
+    World,
+    catch_recordings,
+    finish,
+    make_world,
+    stop_after_mmlu,
+)
+
+
+@pytest.fixture
+def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
+    return make_world(tmp_path, monkeypatch)
+
+
+@pytest.fixture
+def recordings(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Plan, Result]]:
+    return catch_recordings(monkeypatch)
+
+
+def test_evaluate_prints_the_missions_feedback(world: World) -> None:
+    assert world.evaluate().exit_code == 0
+    assert (
+        "Execution: Benchmark completed: 2/2 datasets\n"
+        "Return Checking:\n"
+        "  Benchmark Results:\n"
+        "    mmlu: 62.3\n"
+        "    gsm8k: 45.7\n"
+        "Code: Average Score: 54.0%\n"
+        "Final Decision: True\n"
+    ) in world.printed
+
+
+def test_evaluate_leaves_every_stage_in_the_run_folder(world: World) -> None:
+    outcome = world.evaluate()
+    files = outcome.plan.files
+    assert files.root.parent == world.workspace / "benchmark_results"
+    assert json.loads(files.plan.read_text())["fingerprint"] == outcome.plan.fingerprint
+    assert json.loads(files.launch.read_text()) == {
+        "ending": "finished",
+        "seconds": "7.000",
+        "runtime": "fake",
+    }
+    assert read_result(files.summary) == outcome.result
+    assert json.loads(files.feedback.read_text())["decision"] is True
+    assert files.report.is_file()
+
+
+def test_evaluate_goes_on_in_an_unfinished_run_folder(world: World) -> None:
+    world.runtime.programs = [stop_after_mmlu(CRASH), finish]
+    first, second = world.evaluate(), world.evaluate()
+    assert (first.exit_code, second.exit_code) == (4, 0)
+    assert second.plan.run_dir == first.plan.run_dir
+    assert len(world.runtime.launched) == 2
+
+
+def test_evaluate_answers_from_a_complete_run_folder(
+    world: World, recordings: list[tuple[Plan, Result]]
+) -> None:
+    first, second = world.evaluate(), world.evaluate(tracking=INTO_MLFLOW)
+    assert len(world.runtime.launched) == 1
+    assert second.result == first.result
+    assert f"reusing {first.plan.run_dir}: same fingerprint\n" in world.printed
+    assert [result for _, result in recordings] == [first.result]
+
+
+def test_evaluate_launches_again_when_a_setting_changes_predictions(world: World) -> None:
+    first, second = world.evaluate(), world.evaluate(limit=3)
+    assert len(world.runtime.launched) == 2
+    assert second.plan.run_dir != first.plan.run_dir
+
+
+def test_evaluate_with_reuse_never_launches_again(world: World) -> None:
+    first, second = world.evaluate(), world.evaluate(reuse="never")
+    assert len(world.runtime.launched) == 2
+    assert second.plan.run_dir != first.plan.run_dir
+    assert second.plan.fingerprint == first.plan.fingerprint
+
+
+def test_evaluate_of_no_datasets_is_a_success_without_a_launch(world: World) -> None:
+    assert world.evaluate("").exit_code == 0
+    assert world.printed == (
+        "Execution: Benchmark skipped: no datasets\n"
+        "Return Checking:\n"
+        "  Benchmark Results: none\n"
+        "Code: Average Score: none\n"
+        "Final Decision: True\n"
+    )
+    assert world.runtime.launched == []
+    assert not world.workspace.exists()
+
+
+def test_evaluate_of_no_datasets_downloads_no_model(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    downloads: list[object] = []
+    monkeypatch.setattr(run, "download_base", lambda source, host: downloads.append(source))
+    assert world.evaluate("", model=ModelConf(base="some/model")).exit_code == 0
+    assert downloads == []
+
+
+def test_evaluate_with_dry_run_launches_and_writes_nothing(world: World) -> None:
+    outcome = world.evaluate(dry_run=True)
+    assert (outcome.exit_code, outcome.result) == (0, None)
+    assert world.runtime.launched == []
+    assert not world.workspace.exists()
+    assert f"command:\n  fake-engine run {outcome.plan.model_abbr}\n" in world.printed
+    assert f"{outcome.plan.run_dir} (new)\n" in world.printed
+
+
+def test_evaluate_with_dry_run_says_what_preflight_would_stop(world: World) -> None:
+    (world.adapter / "adapter_model.safetensors").unlink()
+    assert world.evaluate(dry_run=True).exit_code == 0
+    assert "notes:\n  a launch would stop: " in world.printed
+    assert f"{world.adapter}: it has adapter_config.json but no adapter_model" in world.printed
+
+
+def test_evaluate_without_tracking_says_how_to_record_later(world: World) -> None:
+    outcome = world.evaluate()
+    assert f"Record it later with: python -m ftbench.record {outcome.plan.run_dir}" in world.printed
+
+
+def test_evaluate_refuses_unknown_datasets_before_anything_else(world: World) -> None:
+    with pytest.raises(ConfigError) as caught:
+        world.evaluate("gsm9k mmmmlu")
+    assert [problem.tried for problem in caught.value.problems] == [
+        "datasets: 'gsm9k'",
+        "datasets: 'mmmmlu'",
+    ]
+    assert not world.workspace.exists()
