@@ -17,12 +17,12 @@ from ftbench.compose import (
     COMPOSE_ERRORS,
     check_sweep,
     compose_config,
-    explain,
     register_schema,
     to_config,
 )
 from ftbench.config import HELP, closest_key
 from ftbench.errors import EXIT_CONFIG, ConfigError, FtbenchError, Problem
+from ftbench.explain import explain
 from ftbench.paths import conf_dir
 from ftbench.tracking import export_credentials
 

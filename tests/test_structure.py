@@ -15,7 +15,7 @@ PACKAGE = Path(ftbench.__file__).parent
 ROWS = [
     ["errors", "schema", "uris", "logs", "paths", "process", "catalogue", "pip_settings"],
     ["program", "engine", "host", "plan", "config", "checkpoint", "workspace", "dataset_files"],
-    ["build_context", "help_text", "environment", "model_source", "tracking", "report"],
+    ["build_context", "help_text", "environment", "explain", "model_source", "tracking", "report"],
     ["image", "compose", "plan_text", "live", "record"],
     ["runtimes", "planning"],
     ["collect", "preflight"],

@@ -74,7 +74,8 @@ def main() -> int:
     changes = list(
         difflib.unified_diff(shipped.splitlines(), made.splitlines(), "shipped", "made", n=0)
     )
-    print("\n".join(change[:400] for change in changes[:_SHOWN_LINES]))
+    for change in changes[:_SHOWN_LINES]:
+        print(change[:400])
     return 1 if changes else 0
 
 
