@@ -18,6 +18,7 @@ import json
 import os
 import select
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -233,8 +234,13 @@ def mlflow_server(
         try:
             process.wait(timeout=10)
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            kill_mlflow_server(process)
+
+
+def kill_mlflow_server(process: subprocess.Popen[bytes]) -> None:
+    """Kills a server at once, with its worker: that one answers on when only its parent is gone."""
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def start_mlflow_server(
@@ -254,7 +260,9 @@ def start_mlflow_server(
         **(environment or {}),
     }
     log = (folder / "server.log").open("ab")
-    process = subprocess.Popen(command, cwd=folder, env=env, stdout=log, stderr=log)
+    process = subprocess.Popen(
+        command, cwd=folder, env=env, stdout=log, stderr=log, start_new_session=True
+    )
     log.close()
     url = f"http://127.0.0.1:{port}"
     deadline = time.monotonic() + 120
@@ -264,7 +272,7 @@ def start_mlflow_server(
                 return process, url
         except OSError:
             time.sleep(0.2)
-    process.kill()
+    kill_mlflow_server(process)
     raise RuntimeError(f"mlflow server did not start: {(folder / 'server.log').read_text()}")
 
 

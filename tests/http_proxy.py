@@ -22,7 +22,8 @@ class Proxy:
         credentials: ``user:password`` that every request must bring; None for none.
         dies_after: Requests that are answered; later ones find a broken connection. None: all.
         loses_an_answer: The request after those still reaches the server; only its answer is lost.
-        seen: Method and path of every request that reached the server.
+        holds: Requests with this in their path wait for ``released`` before they are passed on.
+        seen: Method and path of every request that was passed on, or is held.
     """
 
     upstream: str
@@ -30,6 +31,8 @@ class Proxy:
     credentials: str | None = None
     dies_after: int | None = None
     loses_an_answer: bool = False
+    holds: str = ""
+    released: threading.Event = field(default_factory=threading.Event)
     seen: list[str] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -68,6 +71,8 @@ class _Handler(BaseHTTPRequestHandler):
                 return
             if not is_last:
                 proxy.seen.append(f"{self.command} {self.path.partition('?')[0]}")
+        if proxy.holds and proxy.holds in self.path:
+            proxy.released.wait(60)
         if proxy.credentials is not None and not self._is_authorized(proxy.credentials):
             self._answer(401, {}, b"You are not authenticated.")
             return

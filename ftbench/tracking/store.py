@@ -43,10 +43,10 @@ def open_store(uri: str) -> MlflowClient:
             path.parent.mkdir(parents=True, exist_ok=True)
         except FileExistsError as exc:
             raise NotADirectoryError(errno.ENOTDIR, "Not a folder", exc.filename) from exc
-    client = MlflowClient(tracking_uri=uri)
     # Of 16 processes that opened a new sqlite database at once, 16 failed and it stayed broken
-    # (mlflow 3.17 migrates without a lock of its own).
+    # (mlflow 3.17 migrates without a lock of its own, in the client's constructor).
     with creation_lock(uri):
+        client = MlflowClient(tracking_uri=uri)
         client.search_experiments(max_results=1)
     return client
 

@@ -53,7 +53,7 @@ class Demo:
 
     @property
     def adapter(self) -> Path:
-        return self.base.parent / "adapter"
+        return self.base.parent / "tiny-qwen2-lora"
 
     @property
     def training_run_id(self) -> str:

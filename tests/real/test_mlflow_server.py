@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import signal
 import subprocess
 import sys
 import time
@@ -19,7 +18,7 @@ from ftbench import tracking
 from ftbench.errors import EXIT_TRACKING, TrackingError
 from ftbench.plan import TrackingPlan, write_plan
 from ftbench.tracking import recorder
-from tests.browser import free_port, mlflow_server, start_mlflow_server
+from tests.browser import free_port, kill_mlflow_server, mlflow_server, start_mlflow_server
 from tests.http_proxy import http_proxy
 from tests.tracking_fixtures import (
     RunFolder,
@@ -147,14 +146,15 @@ def test_a_killed_server_costs_nothing(tmp_path: Path) -> None:
     folder = run_folder(tmp_path, TrackingPlan("mlflow", url, training_run_id=trained))
     command = [sys.executable, "-m", "ftbench.record", str(folder.plan.workspace)]
     with http_proxy(url) as proxy:
+        proxy.holds = "artifacts"
         planned = replace(folder.plan, tracking=replace(folder.plan.tracking, uri=proxy.url))
         write_plan(planned)
         recording = subprocess.Popen(command, stderr=subprocess.PIPE, text=True)
         while not any("artifacts" in request for request in proxy.seen):
             assert recording.poll() is None
             time.sleep(0.01)
-        process.send_signal(signal.SIGKILL)
-        process.wait()
+        kill_mlflow_server(process)
+        proxy.released.set()
     # The proxy is gone too: nothing answers any more.
     _, error = recording.communicate(timeout=60)
 
@@ -174,8 +174,7 @@ def test_a_killed_server_costs_nothing(tmp_path: Path) -> None:
         assert f"runs/{run.info.run_id}\n" in done.stdout
         assert_recorded_once(client, run.info.run_id, trained)
     finally:
-        process.kill()
-        process.wait()
+        kill_mlflow_server(process)
 
 
 def test_a_server_that_is_away_is_noticed_soon(tmp_path: Path) -> None:
@@ -226,7 +225,7 @@ def test_credentials_reach_the_server_and_nothing_else(
     printed = capfd.readouterr()
     texts = {str(path): path.read_bytes().decode(errors="replace") for path in files}
     texts |= {"error": str(caught.value), "out": printed.out, "err": printed.err}
-    texts["run"] = json.dumps(client.get_run(recorded.run_id).to_dictionary())
+    texts["run"] = json.dumps(client.get_run(recorded.run_id).to_dictionary(), default=str)
     texts["model"] = str(client.get_logged_model(recorded.model_id).to_dictionary())
     assert [name for name, text in texts.items() if SECRET in text] == []
 
