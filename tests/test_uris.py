@@ -23,6 +23,6 @@ def test_strip_credentials_takes_them_all_out(uri: str, stripped: tuple[str, str
 
 
 def test_sqlite_path_starts_a_relative_path_at_the_folder() -> None:
-    assert sqlite_path("sqlite:///runs/m.db", Path("/work")) == "sqlite:////work/runs/m.db"
-    assert sqlite_path("sqlite:////m.db", Path("/work")) == "sqlite:////m.db"
-    assert sqlite_path("http://host", Path("/work")) == "http://host"
+    assert sqlite_path("sqlite:///runs/m.db", Path("/home/ada")) == "sqlite:////home/ada/runs/m.db"
+    assert sqlite_path("sqlite:////m.db", Path("/home/ada")) == "sqlite:////m.db"
+    assert sqlite_path("http://host", Path("/home/ada")) == "http://host"
