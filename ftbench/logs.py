@@ -6,6 +6,7 @@ Source: the log anatomy of OpenCompass 0.5.4 and of torch, transformers and vLLM
 from __future__ import annotations
 
 import re
+import time
 from pathlib import Path
 
 _TAIL = 256 * 1024
@@ -13,13 +14,22 @@ _TAIL = 256 * 1024
 
 _CAUSE = re.compile(r"^(?:[A-Za-z_][\w.]*\.)?[A-Z]\w*(?:Error|Exception|Interrupt|Exit)\b(?::.*)?$")
 
+_START = re.compile(r"^--- \d{4}-\d\d-\d\d \d\d:\d\d:\d\d start$", re.MULTILINE)
+"""What ``start_mark`` gives; the evaluation program writes the same into its own log."""
+
 _SECONDARY = ("See root cause above", "Engine core initialization failed")
+
+
+def start_mark() -> str:
+    """The line that begins a launch in a log that earlier launches have written to."""
+    return time.strftime("--- %Y-%m-%d %H:%M:%S start\n")
 
 
 def root_cause(path: Path) -> str:
     """The last exception line of a log, or an empty string.
 
-    vLLM and torchrun end with an exception that only points upwards; then it is the first one.
+    Of several launches in one log only the last counts. vLLM and torchrun end with an exception
+    that only points upwards; then it is the first one.
 
     Args:
         path: A log; an absent one has no cause.
@@ -29,7 +39,8 @@ def root_cause(path: Path) -> str:
     with path.open("rb") as log:
         log.seek(max(0, path.stat().st_size - _TAIL))
         text = log.read().decode("utf-8", "replace")
-    return root_cause_of(text)
+    last = max((found.end() for found in _START.finditer(text)), default=0)
+    return root_cause_of(text[last:])
 
 
 def root_cause_of(text: str) -> str:

@@ -18,6 +18,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from ftbench.errors import LaunchError, Problem
+from ftbench.logs import start_mark
 from ftbench.schema import RunFiles, read_result
 
 RUNS = "benchmark_results"
@@ -72,7 +73,8 @@ def claimed(run_dir: Path) -> Iterator[RunFiles]:
     Raises:
         LaunchError: It cannot be written, or another launcher holds it.
 
-    Side effects: creates the folder, and removes the result of an earlier, unfinished launch.
+    Side effects: creates the folder, removes the result of an earlier, unfinished launch, and
+        marks the beginning of this one in the launch log.
     """
     lock = FileLock(run_dir / ".lock")
     try:
@@ -91,6 +93,9 @@ def claimed(run_dir: Path) -> Iterator[RunFiles]:
     try:
         files = RunFiles(run_dir)
         files.result.unlink(missing_ok=True)
+        files.launch_log.parent.mkdir(exist_ok=True)
+        with files.launch_log.open("a", encoding="utf-8") as log:
+            log.write(start_mark())
         yield files
     finally:
         lock.release()

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from ftbench.logs import root_cause, root_cause_of
+from ftbench.logs import root_cause, root_cause_of, start_mark
 
 
 def test_the_last_exception_line_is_the_cause() -> None:
@@ -18,3 +18,12 @@ def test_an_exception_that_points_upwards_gives_way_to_the_first() -> None:
 def test_no_exception_no_cause(tmp_path: Path) -> None:
     assert root_cause_of("all is well\n") == ""
     assert root_cause(tmp_path / "absent.log") == ""
+
+
+def test_root_cause_is_that_of_the_last_launch(tmp_path: Path) -> None:
+    log = tmp_path / "launch.log"
+    log.write_text(f"{start_mark()}ValueError: the first\n{start_mark()}loading\n")
+    assert root_cause(log) == ""
+    with log.open("a") as lines:
+        lines.write("KeyError: 'the second'\n")
+    assert root_cause(log) == "KeyError: 'the second'"

@@ -187,5 +187,7 @@ def test_evaluate_ignores_a_result_that_another_evaluation_left(world: World) ->
     world.evaluate()
     outcome = world.evaluate(limit=2)
     assert outcome.result is not None
-    assert outcome.result.datasets[0].reason == Reason("crashed", "ended with exit code 1")
+    assert outcome.result.datasets[0].reason == Reason(
+        "crashed", "ended with exit code 1", "logs/launch.log"
+    )
     assert not RunFiles(outcome.plan.run_dir).result.exists()
