@@ -26,8 +26,6 @@ from ftbench.schema import SCHEMA_VERSION
 from ftbench.uris import sqlite_path, strip_credentials
 from ftbench.workspace import find_run, new_run_dir
 
-_EVERY_NAME = Path(__file__).with_name("catalogue.json")
-
 _DEFAULT_STORE = "sqlite:///mlflow.db"
 
 _GENERATION_KEYS = (
@@ -89,7 +87,7 @@ def choose_datasets(config: Config, host: Host, catalogue: Catalogue) -> Chosen:
 def unknown_dataset(error: UnknownDataset) -> Problem:
     """The problem of a name that the catalogue does not resolve."""
     near = ", ".join(error.suggestions)
-    cure = f"one of: {near}" if near else f"every name is in {_EVERY_NAME}"
+    cure = f"one of: {near}" if near else "python -m ftbench.datasets list shows every name"
     return Problem(f"datasets: '{error.name}'", str(error), cure)
 
 

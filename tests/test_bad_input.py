@@ -19,7 +19,6 @@ import numpy as np
 import pytest
 
 from ftbench.errors import EXIT_CONFIG, EXIT_LAUNCH, EXIT_OK
-from ftbench.paths import conf_dir
 from tests.browser import free_port
 from tests.checkpoint.folders import Arrays, cut, lora_tensors, make_adapter, make_base
 
@@ -174,7 +173,7 @@ BAD_CONFIGURATION = [
         "2. datasets: 'mmluu': OpenCompass 0.5.4 has no dataset of this name\n"
         "  try: one of: mmlu, mmmlu, cmmlu\n"
         "3. datasets: 'xyzzyq': OpenCompass 0.5.4 has no dataset of this name\n"
-        f"  try: every name is in {conf_dir().parent}/ftbench/catalogue.json",
+        "  try: python -m ftbench.datasets list shows every name",
     ),
     Bad(
         "an unknown key",

@@ -16,7 +16,7 @@ ROWS = [
     ["errors", "schema", "uris", "logs", "paths", "process", "catalogue", "pip_settings"],
     ["program", "engine", "host", "plan", "config", "checkpoint", "workspace", "dataset_files"],
     ["build_context", "help_text", "environment", "explain", "model_source", "tracking", "report"],
-    ["image", "compose", "plan_text", "live", "record"],
+    ["datasets", "image", "compose", "plan_text", "live", "record"],
     ["runtimes", "planning"],
     ["collect", "preflight"],
     ["run"],
