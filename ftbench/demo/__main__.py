@@ -29,7 +29,7 @@ from ftbench.run import Outcome, evaluate
 DATASETS = "datasets=[mmlu,gsm8k]"
 
 _MAX_THREADS = 4
-"""More do not help a model of this size."""
+"""Enough for a model of this size."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

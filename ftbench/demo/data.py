@@ -1,6 +1,6 @@
 """Writes the demo's training examples, and its benchmark data in OpenCompass's on-disk formats.
 
-No question of the benchmark is among the training examples: wordings are drawn without repetition.
+No question of the benchmark is among the training examples: those are drawn around them.
 
 Source of the formats: opencompass/datasets/mmlu.py and gsm8k.py, 0.5.4.
 """

@@ -21,7 +21,7 @@ from ftbench.logs import root_cause
 from ftbench.process import run_process
 from ftbench.schema import write_atomically
 from ftbench.tracking.environment import mlflow_environment
-from ftbench.tracking.store import creation_lock, open_store
+from ftbench.tracking.store import experiment_named, open_store
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -111,13 +111,7 @@ def _train(
 ) -> str:
     log = target.with_name(f"{target.name}.log")
     log.unlink(missing_ok=True)
-    with creation_lock(tracking_uri):
-        experiment = client.get_experiment_by_name(EXPERIMENT)
-        experiment_id = (
-            experiment.experiment_id
-            if experiment
-            else client.create_experiment(EXPERIMENT, artifact_location=_artifacts(tracking_uri))
-        )
+    experiment_id = experiment_named(client, tracking_uri, EXPERIMENT)
     run_id = str(client.create_run(experiment_id, run_name="train demo adapter").info.run_id)
     status = "FAILED"
     try:
@@ -135,11 +129,6 @@ def _train(
     finally:
         client.set_terminated(run_id, status)
     return run_id
-
-
-def _artifacts(tracking_uri: str) -> str:
-    """Artifacts lie beside the database, not in the current folder."""
-    return (Path(tracking_uri.removeprefix("sqlite:///")).parent / "mlruns" / EXPERIMENT).as_uri()
 
 
 def _log_line(client: MlflowClient, run_id: str, line: str, on_line: Callable[[str], None]) -> None:

@@ -74,10 +74,11 @@ def experiment_id_for(
     """
     if tracking.experiment is None and training is not None:
         return training.experiment_id
-    return _experiment_named(client, tracking.uri, tracking.experiment or DEFAULT_EXPERIMENT)
+    return experiment_named(client, tracking.uri, tracking.experiment or DEFAULT_EXPERIMENT)
 
 
-def _experiment_named(client: MlflowClient, uri: str, name: str) -> str:
+def experiment_named(client: MlflowClient, uri: str, name: str) -> str:
+    """Id of the experiment of a name, which is made when there is none."""
     from mlflow.exceptions import MlflowException
 
     with creation_lock(uri):

@@ -160,7 +160,7 @@ def test_wheel_evaluates_locally_in_an_environment_that_it_builds(
 ) -> None:
     done = evaluate("runtime=local", "workspace=local")
     assert done.returncode == 0, done.stdout
-    _assert_same_score(demo_run(installed, "local"), 4)
+    _assert_complete(demo_run(installed, "local"), 4)
     assert installed.files_of_others() == []
 
 
@@ -171,7 +171,7 @@ def test_wheel_evaluates_in_a_container_as_its_caller(
 ) -> None:
     done = evaluate("runtime.num_gpus=0", "workspace=container")
     assert done.returncode == 0, done.stdout
-    _assert_same_score(demo_run(installed, "container"), 4)
+    _assert_complete(demo_run(installed, "container"), 4)
     assert installed.files_of_others() == []
 
 
@@ -181,6 +181,6 @@ def demo_run(installed: Installed, workspace: str) -> RunFiles:
     return RunFiles(folder)
 
 
-def _assert_same_score(files: RunFiles, rows: int) -> None:
+def _assert_complete(files: RunFiles, rows: int) -> None:
     (gsm8k,) = read_result(files.summary).datasets
     assert (gsm8k.status, gsm8k.subsets[0].completed) == ("ok", rows)
