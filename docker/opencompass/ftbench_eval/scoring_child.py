@@ -66,6 +66,7 @@ def score_subset(job: ScoringJob) -> None:
     # A process of a fork server makes its own children through it, too; evaluators that expect a
     # plain fork (MATHVerifyEvaluator) then time out on every sample.
     multiprocessing.set_start_method("fork", force=True)
+    from ftbench_eval.evalplus_data import accept_limited_humaneval_plus
     from ftbench_eval.reasons import explain
 
     try:
@@ -73,6 +74,7 @@ def score_subset(job: ScoringJob) -> None:
         from opencompass.tasks import OpenICLEvalTask
 
         accept_limited_humaneval()
+        accept_limited_humaneval_plus()
         fix_language_detection()
         OpenICLEvalTask(ConfigDict(job.config)).run()
     except Exception as exc:  # foreign code at the top of a process
