@@ -5,11 +5,11 @@ from __future__ import annotations
 import shutil
 
 from ftbench import tracking
+from ftbench.choosing import Chosen
 from ftbench.dataset_files import check_downloads
 from ftbench.errors import PreflightError, Problem, TrackingError
 from ftbench.model_source import ModelSource
 from ftbench.plan import Plan
-from ftbench.planning import Chosen
 from ftbench.runtimes.base import Runtime
 from ftbench.workspace import check_writable
 
