@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from ftbench.catalogue import Catalogue, Preset, UnknownDataset
+from ftbench.catalogue import Catalogue, UnknownDataset
 from ftbench.config import Config, dataset_names
 from ftbench.dataset_files import Missing, find_missing
 from ftbench.errors import ConfigError, Problem
 from ftbench.host import Host
 from ftbench.options import DatasetOptions
+from ftbench.preset import Preset
 
 
 @dataclass(frozen=True)

@@ -13,8 +13,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from ftbench.catalogue import DataSource, Preset
 from ftbench.errors import LaunchError, Problem
+from ftbench.preset import DataSource, Preset
 
 _DOWNLOADS = "http://opencompass.oss-cn-shanghai.aliyuncs.com"
 """Where OpenCompass 0.5.4 keeps its data (opencompass/utils/datasets_info.py)."""
@@ -61,7 +61,7 @@ def find_missing(
 
 def place_of(source: DataSource, data_dir: Path, hub_dir: Path) -> Path:
     """Where a source lies once it is on this machine."""
-    if source.kind == "hub":
+    if source.is_on_hub:
         return hub_dir / f"datasets--{source.path.replace('/', '--')}"
     return data_dir / source.path
 
@@ -116,7 +116,7 @@ def check_downloads(
 
 
 def _cure(item: Missing, network_allowed: bool, hub_offline: bool) -> str:
-    if item.source.kind == "hub":
+    if item.source.is_on_hub:
         cure = f"copy that folder from a machine that has downloaded {item.source.path}"
     else:
         cure = (
@@ -125,7 +125,7 @@ def _cure(item: Missing, network_allowed: bool, hub_offline: bool) -> str:
         )
     if item.source.kind != "local" and not network_allowed:
         return f"{cure}, or leave runtime.network=none out"
-    is_off = item.source.kind == "hub" and hub_offline
+    is_off = item.source.is_on_hub and hub_offline
     return f"{cure}, or unset HF_HUB_OFFLINE" if is_off else cure
 
 
@@ -136,9 +136,9 @@ def _obstacle(
         return "and OpenCompass knows no download for it"
     if not network_allowed:
         return "and runtime.network=none forbids a download"
-    if hub_offline and item.source.kind == "hub":
+    if hub_offline and item.source.is_on_hub:
         return "and HF_HUB_OFFLINE forbids a download"
-    url = _HUB if item.source.kind == "hub" else _DOWNLOADS
+    url = _HUB if item.source.is_on_hub else _DOWNLOADS
     if url not in reached:
         reached[url] = _why_unreachable(url)
     return f"and {url} cannot be reached: {reached[url]}" if reached[url] else ""

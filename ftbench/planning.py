@@ -255,8 +255,8 @@ def _environment(
 def _mounts(source: ModelSource, chosen: Chosen, host: Host, run_dir: Path) -> tuple[Mount, ...]:
     """Every folder keeps its path, so that the written config and the logs hold outside as well."""
     data_missing = any(item.source.kind == "download" for item in chosen.missing)
-    hub_missing = any(item.source.kind == "hub" for item in chosen.missing)
-    uses_hub = any(s.kind == "hub" for _, preset in chosen.presets for s in preset.sources)
+    hub_missing = any(item.source.is_on_hub for item in chosen.missing)
+    uses_hub = any(s.is_on_hub for _, preset in chosen.presets for s in preset.sources)
     folders = (source.base_folder, source.adapter)
     read_only = [folder for folder in folders if folder is not None and folder.exists()]
     read_only += [linked for folder in list(read_only) for linked in linked_folders(folder)]

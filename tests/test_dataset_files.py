@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from ftbench import dataset_files
-from ftbench.catalogue import DataSource, Preset
 from ftbench.dataset_files import (
     Missing,
     check_downloads,
@@ -18,6 +17,7 @@ from ftbench.dataset_files import (
     place_of,
 )
 from ftbench.errors import LaunchError
+from ftbench.preset import DataSource, Preset
 
 DOWNLOAD = DataSource("data/mmlu", "download")
 LOCAL = DataSource("data/own", "local")
