@@ -1,6 +1,6 @@
 """Finds datasets: ``python -m ftbench.datasets list``, ``search WORD`` or ``show NAME``.
 
-Reads the catalogue and looks whether the data is on this machine; downloads and starts nothing.
+Reads the catalogue and looks whether the data is on this machine; ``fetch NAME...`` brings it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ from ftbench.catalogue import (
     load_catalogue,
     normalise,
 )
-from ftbench.dataset_files import place_of
+from ftbench.data import is_here, place_of
+from ftbench.data.command import fetch_command
 from ftbench.errors import EXIT_CONFIG, EXIT_OK
 from ftbench.host import Host, read_host
 
@@ -53,8 +54,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     search.add_argument("word", help="part of a name, a preset or a subset, such as law")
     show = commands.add_parser("show", help="presets, subsets, data and needs of one dataset")
     show.add_argument("name", help="as in datasets=[NAME]")
+    fetch = commands.add_parser("fetch", help="download the data of datasets, to evaluate offline")
+    fetch.add_argument("names", nargs="+", metavar="NAME", help="as in datasets=[NAME]")
     options = parser.parse_args(arguments)
     catalogue = load_catalogue()
+    if options.command == "fetch":
+        return fetch_command(options.names, catalogue, read_host())
     if options.command == "list":
         return _print_lines(listing(catalogue, catalogue.names()))
     if options.command == "search":
@@ -134,7 +139,8 @@ def _where(source: DataSource, host: Host) -> str:
     if source.kind == "bundled":
         return f"{source.path}, {_KINDS[source.kind]}"
     place = place_of(source, host.data_dir, host.hub_dir)
-    state = "is here" if place.exists() else f"is not here; {_KINDS[source.kind]}"
+    here = is_here(source, host.data_dir, host.hub_dir)
+    state = "is here" if here else f"is not here; {_KINDS[source.kind]}"
     return f"{place} {state}"
 
 

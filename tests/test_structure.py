@@ -13,9 +13,28 @@ PACKAGE = Path(ftbench.__file__).parent
 
 # A module imports only what stands before its own row; modules of one row never import each other.
 ROWS = [
-    ["errors", "schema", "uris", "logs", "paths", "process", "catalogue", "pip_settings"],
-    ["program", "engine", "host", "plan", "config", "checkpoint", "workspace", "dataset_files"],
-    ["build_context", "help_text", "environment", "explain", "model_source", "tracking", "report"],
+    [
+        "errors",
+        "schema",
+        "uris",
+        "logs",
+        "paths",
+        "process",
+        "catalogue",
+        "pip_settings",
+        "hub_cache",
+    ],
+    ["program", "engine", "host", "plan", "config", "checkpoint", "workspace"],
+    [
+        "data",
+        "build_context",
+        "help_text",
+        "environment",
+        "explain",
+        "model_source",
+        "tracking",
+        "report",
+    ],
     ["datasets", "image", "compose", "plan_text", "live", "record"],
     ["runtimes", "planning"],
     ["collect", "preflight"],
