@@ -9,14 +9,12 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ftbench.catalogue import Catalogue, DataSource, Preset, UnknownDataset
 from ftbench.checkpoint import hash_folder
-from ftbench.config import Config, dataset_names, flatten, num_gpus
-from ftbench.data import Missing, contents_of, find_missing, linked_data
-from ftbench.errors import ConfigError, Problem
+from ftbench.choosing import Chosen, ChosenDataset
+from ftbench.config import Config, flatten, num_gpus
+from ftbench.data import contents_of, linked_data
 from ftbench.host import Host
 from ftbench.image import image_name
 from ftbench.model_source import ModelSource
@@ -46,72 +44,6 @@ _GENERATION_KEYS = (
 """Settings that can change a prediction; a change of any other key reuses what is there."""
 
 
-@dataclass(frozen=True)
-class Chosen:
-    """The chosen datasets and where their data stands.
-
-    Attributes:
-        presets: The user's names with their presets, in order.
-        missing: Sources that are not on this machine.
-        problems: Why those cannot be brought.
-    """
-
-    presets: tuple[tuple[str, Preset], ...]
-    data_dir: Path
-    missing: tuple[Missing, ...]
-    problems: tuple[Problem, ...] = ()
-
-    @property
-    def sources(self) -> list[tuple[str, DataSource]]:
-        """Every source with the dataset that needs it."""
-        return [(name, source) for name, preset in self.presets for source in preset.sources]
-
-
-def choose_datasets(config: Config, host: Host, catalogue: Catalogue) -> Chosen:
-    """Resolves the dataset names.
-
-    Raises:
-        ConfigError: Names that the catalogue does not know or cannot use, all at once.
-    """
-    presets: list[tuple[str, Preset]] = []
-    problems: list[Problem] = []
-    for name in dataset_names(config):
-        try:
-            presets.append((name, catalogue.resolve(name)))
-        except UnknownDataset as exc:
-            problems.append(unknown_dataset(exc))
-    problems += _twice(presets)
-    if problems:
-        raise ConfigError(problems)
-    # Inside a container there may be no folder for a ".." to start from.
-    data_dir = host.path(config.data_dir or host.data_dir).resolve()
-    chosen = Chosen(tuple(presets), data_dir, ())
-    return replace(chosen, missing=tuple(find_missing(chosen.sources, data_dir, host.hub_dir)))
-
-
-def unknown_dataset(error: UnknownDataset) -> Problem:
-    """The problem of a name that the catalogue does not resolve."""
-    near = ", ".join(error.suggestions)
-    cure = f"one of: {near}" if near else "python -m ftbench.datasets list shows every name"
-    return Problem(f"datasets: '{error.name}'", str(error), cure)
-
-
-def _twice(presets: list[tuple[str, Preset]]) -> list[Problem]:
-    owner: dict[str, str] = {}
-    problems = []
-    for name, preset in presets:
-        # One subset name has one prediction file: the second would be skipped silently.
-        rivals = {owner[abbr] for abbr in preset.subsets if abbr in owner}
-        problems += [
-            Problem(
-                f"datasets: '{name}'", f"has the same subsets as '{rival}'", "choose one of them"
-            )
-            for rival in sorted(rivals)
-        ]
-        owner.update(dict.fromkeys(preset.subsets, name))
-    return problems
-
-
 def make_plan(config: Config, host: Host, source: ModelSource, chosen: Chosen, now: float) -> Plan:
     """Decides everything that a launch needs.
 
@@ -137,7 +69,7 @@ def make_plan(config: Config, host: Host, source: ModelSource, chosen: Chosen, n
         run_dir=run_dir,
         model=ModelPlan(source.base, source.base_folder, source.adapter),
         model_abbr=abbr,
-        datasets=tuple(_dataset_plan(name, preset) for name, preset in chosen.presets),
+        datasets=tuple(map(_dataset_plan, chosen.datasets)),
         fingerprint=fingerprint,
         fingerprint_parts=parts,
         parameters=_parameters(config),
@@ -247,9 +179,17 @@ def plan_tracking(config: Config, host: Host) -> TrackingPlan:
     )
 
 
-def _dataset_plan(name: str, preset: Preset) -> DatasetPlan:
-    data = tuple(source.path for source in preset.sources if source.kind in ("download", "local"))
-    return DatasetPlan(name, preset.path, preset.mode, preset.subsets, data)
+def _dataset_plan(dataset: ChosenDataset) -> DatasetPlan:
+    sources = dict.fromkeys(source for preset in dataset.presets for source in preset.sources)
+    modes = {preset.mode for preset in dataset.presets}
+    return DatasetPlan(
+        name=dataset.name,
+        presets=tuple(preset.path for preset in dataset.presets),
+        mode=modes.pop() if len(modes) == 1 else "mixed",
+        subsets=dataset.subsets,
+        data_paths=tuple(s.path for s in sources if s.kind in ("download", "local")),
+        options=dataset.options,
+    )
 
 
 def _parameters(config: Config) -> dict[str, str]:
@@ -267,7 +207,7 @@ def _environment(
 ) -> dict[str, str]:
     model, backend, runtime = config.model, config.backend, config.runtime
     contract = {
-        "BENCHMARK_DATASETS": ",".join(name for name, _ in chosen.presets),
+        "BENCHMARK_DATASETS": ",".join(dataset.name for dataset in chosen.datasets),
         "BASE_MODEL": str(source.base_folder or source.base),
         "ADAPTER_PATH": str(source.adapter or ""),
         "MODEL_ABBR": abbr,

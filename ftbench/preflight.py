@@ -5,10 +5,10 @@ from __future__ import annotations
 import shutil
 
 from ftbench import tracking
+from ftbench.choosing import Chosen
 from ftbench.errors import PreflightError, Problem, TrackingError
 from ftbench.model_source import ModelSource
 from ftbench.plan import Plan
-from ftbench.planning import Chosen
 from ftbench.runtimes.base import Runtime
 from ftbench.workspace import check_writable
 

@@ -18,6 +18,7 @@ from rich.console import Console
 
 from ftbench import __version__, data, tracking
 from ftbench.catalogue import load_catalogue
+from ftbench.choosing import Chosen, choose_datasets
 from ftbench.collect import collect, failed_result
 from ftbench.config import Config
 from ftbench.errors import (
@@ -34,7 +35,7 @@ from ftbench.live import live_progress
 from ftbench.model_source import ModelSource, download_base, locate_model
 from ftbench.plan import Plan, write_plan
 from ftbench.plan_text import plan_text
-from ftbench.planning import Chosen, choose_datasets, make_plan
+from ftbench.planning import make_plan
 from ftbench.preflight import preflight
 from ftbench.report import Pointers, feedback, print_report, write_reports
 from ftbench.runtimes import make_runtime
@@ -105,7 +106,7 @@ def evaluate(config: Config, host: Host | None = None, console: Console | None =
 
 def _find_model(config: Config, host: Host, chosen: Chosen, console: Console) -> ModelSource:
     source = locate_model(config.model, host)
-    if source.must_be_downloaded and chosen.presets and not config.dry_run:
+    if source.must_be_downloaded and chosen.datasets and not config.dry_run:
         _say(console, f"downloading {source.base}")
         problems = download_base(source, host)
         if problems:

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from ftbench.choosing import choose_datasets
 from ftbench.errors import ConfigError
 from ftbench.host import Host
 from ftbench.image import image_name
 from ftbench.plan import DatasetPlan, Mount, TrackingPlan, write_plan
-from ftbench.planning import choose_datasets, plan_tracking
+from ftbench.planning import plan_tracking
 from ftbench.schema import VARIABLES
 from ftbench.workspace import new_run_dir
 from tests.surroundings import CATALOGUE, NOW, make_config, make_host, make_world, planned
@@ -39,7 +40,9 @@ def test_make_plan_names_everything_absolutely(world: Path) -> None:
     assert plan.environment_folder == world / "env"
     assert plan.model_abbr == f"base-ft-{plan.fingerprint[:8]}"
     data = ("data/gsm8k",)
-    assert plan.datasets == (DatasetPlan("gsm8k", "gsm8k/gsm8k_gen.py", "gen", ("gsm8k",), data),)
+    assert plan.datasets == (
+        DatasetPlan("gsm8k", ("gsm8k/gsm8k_gen.py",), "gen", ("gsm8k",), data),
+    )
     default = planned(make_config(), make_host(world))
     assert default.workspace == world / "ftbench_workspace" / default.model_abbr
 
@@ -178,19 +181,26 @@ def problems_of(host: Host, *datasets: str) -> list[str]:
 
 
 def test_choose_datasets_lists_every_bad_name_with_suggestions(tmp_path: Path) -> None:
-    assert problems_of(make_host(tmp_path), "gsm8", "mmlu", "zzz", "both") == [
+    assert problems_of(make_host(tmp_path), "gsm8", "mmlu", "zzz") == [
         "datasets: 'gsm8': OpenCompass 0.5.4 has no dataset of this name\n  try: one of: gsm8k",
         "datasets: 'zzz': OpenCompass 0.5.4 has no dataset of this name\n"
         "  try: python -m ftbench.datasets list shows every name",
-        "datasets: 'both': it stands for 2 datasets\n  try: one of: gsm8k, mmlu",
     ]
 
 
-@pytest.mark.parametrize("name", ["MMLU", "mmlu:ppl", "mmlu_gen"])
-def test_choose_datasets_refuses_the_same_subsets_twice(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["MMLU", "mmlu_gen", "both"])
+def test_choose_datasets_refuses_the_same_preset_twice(name: str, tmp_path: Path) -> None:
     assert problems_of(make_host(tmp_path), "mmlu", name) == [
-        f"datasets: '{name}': has the same subsets as 'mmlu'\n  try: choose one of them"
+        f"datasets: '{name}': is the same as 'mmlu'\n  try: choose one of them"
     ]
+
+
+def test_choose_datasets_takes_a_name_of_several_presets_for_one_dataset(tmp_path: Path) -> None:
+    config = make_config(datasets=["both", "mmlu:ppl"])
+    both, likelihood = choose_datasets(config, make_host(tmp_path), CATALOGUE).datasets
+    assert [p.path for p in both.presets] == ["gsm8k/gsm8k_gen.py", "mmlu/mmlu_gen.py"]
+    assert both.subsets == ("gsm8k", "mmlu_law", "mmlu_art")
+    assert [p.path for p in likelihood.presets] == ["mmlu/mmlu_ppl.py"]
 
 
 def test_choose_datasets_looks_in_the_given_data_folder(weird_tmp_path: Path) -> None:

@@ -144,7 +144,7 @@ def test_fingerprint_ignores_data_of_other_datasets(world: Path) -> None:
 @pytest.mark.parametrize(("gpus", "variant"), [(0, "cpu"), (2, "cuda")])
 def test_fingerprint_holds_program_packages_and_gpus(gpus: int, variant: str, world: Path) -> None:
     parts = planned(make_config(runtime__num_gpus=gpus), make_host(world)).fingerprint_parts
-    assert (parts["schema"], parts["num_gpus"]) == ("1", str(gpus))
+    assert (parts["schema"], parts["num_gpus"]) == ("2", str(gpus))
     assert (parts["program"], parts["lock"]) == (program_hash(), lock_hash(variant))
     for name in parts:
         assert fingerprint_of(parts | {name: "other"}) != fingerprint_of(parts)

@@ -13,12 +13,12 @@ from mlflow import MlflowClient
 from rich.console import Console
 
 from ftbench.catalogue import DataSource
+from ftbench.choosing import Chosen
 from ftbench.config import ModelConf
 from ftbench.dataset_files import Missing
 from ftbench.errors import EXIT_LAUNCH, PreflightError, Problem
 from ftbench.model_source import ModelSource, locate_model
 from ftbench.plan import Mount, Plan, TrackingPlan
-from ftbench.planning import Chosen
 from ftbench.preflight import preflight
 from ftbench.run import _launch
 from ftbench.runtimes.base import FINISHED, Launch

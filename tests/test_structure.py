@@ -16,6 +16,7 @@ ROWS = [
     [
         "errors",
         "schema",
+        "options",
         "uris",
         "logs",
         "paths",
@@ -36,6 +37,7 @@ ROWS = [
         "report",
     ],
     ["datasets", "image", "compose", "plan_text", "live", "record"],
+    ["choosing"],
     ["runtimes", "planning"],
     ["collect", "preflight"],
     ["run"],
