@@ -57,6 +57,7 @@ def test_show_tells_where_the_data_is_looked_for(
     assert f"  data:      {place} is not here; downloaded on first use\n" in shown
     assert "    gsm8k_gen_17d0dc (1 subset, gen, download)\n" in shown
     place.mkdir(parents=True)
+    (place / "test.jsonl").write_text("{}")
     main(["show", "gsm8k"])
     assert f"  data:      {place} is here\n" in capsys.readouterr().out
 

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
-from urllib.parse import urlsplit, urlunsplit
+from urllib.parse import urlsplit
 
 from ftbench import __version__
 
@@ -57,9 +57,9 @@ class Archive:
 
     @property
     def server(self) -> str:
-        """Scheme and host."""
+        """Scheme and host; the whole address when it is none."""
         parts = urlsplit(self.url)
-        return f"{parts.scheme}://{parts.netloc}"
+        return f"{parts.scheme}://{parts.netloc}" if parts.netloc else self.url
 
 
 def find_archive(
@@ -88,15 +88,14 @@ def find_archive(
         return None
     url, md5 = downloads[max(keys, key=len)]
     if server:
-        base, parts = urlsplit(server), urlsplit(url)
-        url = urlunsplit((base.scheme, base.netloc, base.path.rstrip("/") + parts.path, "", ""))
+        url = server.rstrip("/") + urlsplit(url).path
     return Archive(url, md5)
 
 
 def why_unreachable(url: str) -> str:
     """Says why a server does not answer; empty when it does, whatever it says."""
-    request = urllib.request.Request(url, method="HEAD", headers=_headers())
     try:
+        request = urllib.request.Request(url, method="HEAD", headers=_headers())
         urllib.request.urlopen(request, timeout=_REACH_TIMEOUT_S).close()
     except urllib.error.HTTPError:
         return ""

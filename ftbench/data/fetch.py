@@ -142,7 +142,9 @@ class _Work:
         if not why:
             try:
                 self._reach(archive.server if archive else access.host.hub_url)
-                num_bytes = self._bring_archive(archive) if archive else self._bring_hub(source)
+                num_bytes = (
+                    self._bring_archive(source, archive) if archive else self._bring_hub(source)
+                )
                 if not is_here(source, *folders):
                     raise DownloadFailed(f"{origin} has no such file in it")
             except DownloadFailed as exc:
@@ -160,12 +162,14 @@ class _Work:
         self._say(f"downloading {source.path} from {self.access.host.hub_url}")
         return bring_snapshot(source.path, self.access.host)
 
-    def _bring_archive(self, archive: Archive) -> int:
+    def _bring_archive(self, source: DataSource, archive: Archive) -> int:
         data = self.access.data_dir / "data"
         work = data / _WORK
         try:
             work.mkdir(parents=True, exist_ok=True)
             with self._locked(work / f"{archive.name}.lock", archive.name):
+                if is_here(source, self.access.data_dir, self.access.host.hub_dir):
+                    return 0  # another process brought it meanwhile
                 return self._bring_locked(archive, data, work)
         except BadArchive as exc:
             raise DownloadFailed(f"{archive.url}: {exc}") from exc
