@@ -13,8 +13,8 @@ from tests.benchmarks.truth import Benchmark, Row, write_lines
 HUMANEVAL_PROMPTS = {
     2: '\n\ndef truncate_number(number: float) -> float:\n    """ Given a positive floating point '
     "number, it can be decomposed into\n    and integer part (largest integer smaller than given "
-    "number) and decimals\n    (leftover part always smaller than 1).\n\n    Return the decimal part"
-    ' of the number.\n    >>> truncate_number(3.5)\n    0.5\n    """\n',
+    "number) and decimals\n    (leftover part always smaller than 1).\n\n    Return the decimal "
+    'part of the number.\n    >>> truncate_number(3.5)\n    0.5\n    """\n',
     13: '\n\ndef greatest_common_divisor(a: int, b: int) -> int:\n    """ Return a greatest common '
     "divisor of two integers a and b\n    >>> greatest_common_divisor(3, 5)\n    1\n    >>> "
     'greatest_common_divisor(25, 15)\n    5\n    """\n',
