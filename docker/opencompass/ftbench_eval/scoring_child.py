@@ -67,6 +67,7 @@ def score_subset(job: ScoringJob) -> None:
     # plain fork (MATHVerifyEvaluator) then time out on every sample.
     multiprocessing.set_start_method("fork", force=True)
     from ftbench_eval.evalplus_data import accept_limited_humaneval_plus
+    from ftbench_eval.hub_data import load_from_snapshots
     from ftbench_eval.reasons import explain
 
     try:
@@ -76,6 +77,7 @@ def score_subset(job: ScoringJob) -> None:
         accept_limited_humaneval()
         accept_limited_humaneval_plus()
         fix_language_detection()
+        load_from_snapshots(os.environ)
         OpenICLEvalTask(ConfigDict(job.config)).run()
     except Exception as exc:  # foreign code at the top of a process
         reason = explain(exc, "scoring")
