@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from ftbench.catalogue import Preset
 from ftbench.checkpoint import hash_folder
 from ftbench.choosing import Chosen, ChosenDataset
 from ftbench.config import Config, flatten, num_gpus
@@ -39,7 +40,6 @@ _GENERATION_KEYS = (
     "backend.custom_prompt",
     "backend.seed",
     "backend.merge_adapter",
-    "limit",
 )
 """Settings that can change a prediction; a change of any other key reuses what is there."""
 
@@ -116,10 +116,25 @@ def fingerprint_parts(
         "num_gpus": str(gpus),
         "base": source.base_identity or source.base,
         "adapter_sha256": source.adapter_sha256,
-        "datasets": json.dumps([[name, preset.path] for name, preset in chosen.presets]),
+        "datasets": json.dumps(
+            [[d.name, _identity(d, preset)] for d in chosen.datasets for preset in d.presets]
+        ),
         "data_sha256": _data_hash(chosen, host),
+        "options": _options_json(chosen),
     }
     return parts | {key: flat[key] for key in _GENERATION_KEYS if key in flat}
+
+
+def _identity(dataset: ChosenDataset, preset: Preset) -> str:
+    # A file is its content: neither its folder nor the user's way to write it changes a score.
+    return f"{dataset.own.path.suffix} {dataset.own.sha256}" if dataset.own else preset.path
+
+
+def _options_json(chosen: Chosen) -> str:
+    """What DATASET_OPTIONS says: the same whether said for all datasets or for each."""
+    given = {dataset.name: dataset.options.given() for dataset in chosen.datasets}
+    given = {name: options for name, options in given.items() if options}
+    return json.dumps(given, ensure_ascii=False) if given else ""
 
 
 def _ready_environment(config: Config, host: Host) -> Path | None:
@@ -235,7 +250,8 @@ def _environment(
         "DTYPE": model.dtype,
         "TRUST_REMOTE_CODE": str(model.trust_remote_code).lower(),
         "SEED": backend.seed,
-        "LIMIT": config.limit or "",
+        "DATASET_OPTIONS": _options_json(chosen),
+        "DATASET_FILES": _files_json(chosen),
         "GPU_MEMORY_UTILIZATION": backend.gpu_memory_utilization,
         "FINGERPRINT": fingerprint,
         "OUTPUT_PATH": str(run_dir),
@@ -252,6 +268,11 @@ def _environment(
     return {name: str(value) for name, value in (contract | libraries).items()}
 
 
+def _files_json(chosen: Chosen) -> str:
+    files = {d.name: str(d.own.path) for d in chosen.datasets if d.own}
+    return json.dumps(files, ensure_ascii=False) if files else ""
+
+
 def _mounts(source: ModelSource, chosen: Chosen, host: Host, run_dir: Path) -> tuple[Mount, ...]:
     """Every folder keeps its path, so that the written config and the logs hold outside as well."""
     data_missing = any(item.source.kind == "download" for item in chosen.missing)
@@ -261,6 +282,7 @@ def _mounts(source: ModelSource, chosen: Chosen, host: Host, run_dir: Path) -> t
     read_only = [folder for folder in folders if folder is not None and folder.exists()]
     read_only += [linked for folder in list(read_only) for linked in linked_folders(folder)]
     read_only += linked_data(chosen.presets, chosen.data_dir, host.hub_dir)
+    read_only += [dataset.own.path for dataset in chosen.datasets if dataset.own]
     mounts = {folder: Mount(folder, str(folder)) for folder in read_only}
     if chosen.data_dir.is_dir() or data_missing:
         mounts[chosen.data_dir] = Mount(chosen.data_dir, str(chosen.data_dir), not data_missing)
