@@ -17,7 +17,9 @@ SPLITS = ("validation", "test")
 MAX_SPLIT_ROWS = 100
 """Rows of each half, at most."""
 
-_SLICE = re.compile(r"\[(-?\d{1,9})?:(-?\d{1,9})?(:-?[1-9]\d{0,8})?\]")
+_NUMBER = "-?(?:0|[1-9][0-9]{0,8})"
+
+_SLICE = re.compile(rf"\[(?:{_NUMBER})?:(?:{_NUMBER})?(?::-?[1-9][0-9]{{0,8}})?\]")
 """OpenCompass evaluates a range as Python: nothing but a slice may get there."""
 
 
