@@ -22,6 +22,7 @@ _SHARED = (
     "schema.py",
     "options.py",
     "hub_cache.py",
+    "own_rows.py",
     "preset.py",
     "catalogue.py",
     "catalogue.json",
