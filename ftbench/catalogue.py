@@ -16,6 +16,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ftbench.schema import Group
+
 DOWNLOAD = "download"
 LOCAL = "local"
 HUB = "hub"
@@ -65,6 +67,7 @@ class Preset:
         evaluators: Class names.
         same_as: Name of a preset that says exactly the same, or empty.
         problem: Why it cannot be used, or empty.
+        groups: Means over some of its subsets, members before the groups that contain them.
     """
 
     name: str
@@ -77,6 +80,7 @@ class Preset:
     evaluators: tuple[str, ...] = ()
     same_as: str = ""
     problem: str = ""
+    groups: tuple[Group, ...] = ()
 
 
 class UnknownDataset(Exception):

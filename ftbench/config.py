@@ -145,6 +145,9 @@ class Config:
     tracking: TrackingConf = field(default_factory=TrackingConf)
     limit: int | None = None
     """First N rows of each subset; null: all."""
+    flag_above: float = 0.05
+    """A score is flagged where more than this share of its answers, 0 to 1, is truncated, empty or
+    unread (the evaluator took no answer from it)."""
     timeout: int = 3600
     """Seconds for the whole evaluation; then it is stopped and what is finished is kept."""
     workspace: str | None = None
@@ -188,6 +191,8 @@ _AT_LEAST = {
 }
 
 _SHARES = ("backend.top_p", "backend.gpu_memory_utilization")
+
+_SHARES_OR_NONE = ("flag_above",)
 
 _SIZES = ("runtime.memory", "runtime.shm_size", "runtime.tmp_size")
 
@@ -281,6 +286,10 @@ def _out_of_range(cfg: DictConfig) -> Iterator[Problem]:
         value = OmegaConf.select(cfg, key)
         if not 0 < value <= 1:
             yield Problem(f"{key}={value}", "must be above 0 and at most 1")
+    for key in _SHARES_OR_NONE:
+        value = OmegaConf.select(cfg, key)
+        if not 0 <= value <= 1:
+            yield Problem(f"{key}={value}", "must be between 0 and 1")
     for key in _SIZES:
         value = OmegaConf.select(cfg, key)
         if value is not None and not re.fullmatch(r"[1-9]\d*[bkmgBKMG]?", value):

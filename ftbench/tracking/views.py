@@ -16,6 +16,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ftbench.tracking.contents import FLAGGED_TAG
 from ftbench.tracking.scores import AVERAGE, HEADLINE
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ MAX_RUNS = 100
 MAX_TAG = 20_000
 """Limit of an experiment tag's value; MLflow refuses a longer one."""
 
+
+_STATUS = "tags.`ftbench.status`"
+_FLAGGED = f"tags.`{FLAGGED_TAG}`"
 
 _FIXED_COLUMNS = {
     "0": 73,
@@ -94,10 +98,10 @@ def saved_views(known: Known, now_ms: int) -> dict[str, str]:
     """
     scores = _headline_order(known.headline_keys)
     leaderboard = {
-        **_table("tags.`ftbench.kind` = 'eval'", scores, ["tags.`ftbench.status`"]),
+        **_table("tags.`ftbench.kind` = 'eval'", scores, [_STATUS, _FLAGGED]),
         **_charts("Scores", (), scores, known),
     }
-    tags = ["tags.`ftbench.kind`", "tags.`ftbench.status`"]
+    tags = ["tags.`ftbench.kind`", _STATUS, _FLAGGED]
     training = {
         **_table("", [*known.loss_keys[:2], *scores], tags),
         **_charts("Training and scores", known.loss_keys[:1], scores, known),

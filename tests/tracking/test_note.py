@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 
 from ftbench.plan import TrackingPlan
 from ftbench.schema import FAILED, Reason
-from ftbench.tracking.note import BEGIN, END, ScoreRow, run_note, training_note
+from ftbench.tracking.note import BEGIN, END, RunRow, run_note, training_note
 from tests.tracking_fixtures import dataset, gsm8k, plan_of, result_of, subset
 
-ROW = ScoreRow("a_b · greedy", "#/experiments/1/runs/r1", "ok", {"avg": 54.0, "mmlu": 62.3})
+ROW = RunRow("a_b · greedy", "#/experiments/1/runs/r1", "ok", {"avg": 54.0, "mmlu": 62.3})
 
 
 def test_run_note_says_scores_training_run_and_command(tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ftbench.aggregates import unscored
 from ftbench.catalogue import load_catalogue
 from ftbench.schema import (
     FAILED,
@@ -267,6 +268,7 @@ def pending_results(chosen: Sequence[Chosen]) -> list[DatasetResult]:
                 SubsetResult(abbr=s.abbr, name=s.name, preset=s.preset, mode=s.mode)
                 for s in item.subsets
             ),
+            groups=unscored(item.groups),
         )
         for item in chosen
     ]

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ftbench.aggregates import own_groups
 from ftbench.catalogue import Catalogue, UnknownDataset, UnusableDataset
-from ftbench.schema import Reason
+from ftbench.schema import Group, Reason
 from ftbench_eval.reasons import Refused, explain
 
 GENERATION = "generation"
@@ -57,10 +58,15 @@ class Subset:
 
 @dataclass(frozen=True)
 class Chosen:
-    """One dataset as the user named it: its subsets, or the reason why there are none."""
+    """One dataset as the user named it: its subsets, or the reason why there are none.
+
+    Attributes:
+        groups: Which subsets are averaged together, by their abbrs in this run.
+    """
 
     name: str
     subsets: tuple[Subset, ...] = ()
+    groups: tuple[Group, ...] = ()
     reason: Reason | None = None
 
 
@@ -79,18 +85,23 @@ def choose(names: Sequence[str], catalogue: Catalogue, limit: int | None) -> lis
     taken: set[str] = set()
     for name in names:
         try:
-            subsets = []
+            subsets: list[Subset] = []
+            grouped = []
             for preset in catalogue.resolve_all(name):
                 configs = load_preset(folder / preset.path)
+                originals = [config["abbr"] for config in configs]
                 before = taken | {subset.abbr for subset in subsets}
-                subsets += _subsets(name, preset.path, configs, before, limit)
+                own = _subsets(name, preset.path, configs, before, limit)
+                abbrs = dict(zip(originals, (subset.abbr for subset in own), strict=True))
+                grouped.append((preset.groups, abbrs))
+                subsets += own
         except UnknownDataset as exc:
             chosen.append(Chosen(name, reason=_unresolved(exc)))
         except Exception as exc:  # a preset is foreign code; what fails is this dataset only
             chosen.append(Chosen(name, reason=explain(exc, "preset")))
         else:
             taken.update(subset.abbr for subset in subsets)
-            chosen.append(Chosen(name, tuple(subsets)))
+            chosen.append(Chosen(name, tuple(subsets), own_groups(grouped)))
     return chosen
 
 
