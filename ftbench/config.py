@@ -147,7 +147,7 @@ class Config:
     """First N rows of each subset; null: all."""
     flag_above: float = 0.05
     """A score is flagged where more than this share of its answers, 0 to 1, is truncated, empty or
-    unread (the evaluator took no answer from it)."""
+    unextracted (the evaluator took no answer from it)."""
     timeout: int = 3600
     """Seconds for the whole evaluation; then it is stopped and what is finished is kept."""
     workspace: str | None = None

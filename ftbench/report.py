@@ -33,6 +33,11 @@ from ftbench.validity import notes
 
 BY_SAMPLES = "weighted by samples"
 
+_LEFT = ("dataset", "subset", "answers", "what it is", "status")
+
+_MAX_WIDTH = 1000
+"""Wider than any table."""
+
 _STYLES = {"ok": "green", "partial": "yellow", "timeout": "yellow", "failed": "red"}
 
 
@@ -127,31 +132,66 @@ def _score_json(row: ScoreRow) -> dict[str, Any]:
     }
 
 
-def score_table(result: Result) -> Table:
+def score_tables(result: Result, width: int) -> list[Table]:
+    """The scores and what their answers are like: one table, or two where one is too wide.
+
+    Args:
+        width: Characters of a line.
+    """
+    whole = _score_table(result, has_answers=True)
+    if Console(width=_MAX_WIDTH).measure(whole).maximum <= width:
+        return [whole]
+    answers = _table(("answers", *ANSWERS), "")
+    for row in _rows(result):
+        answers.add_row(_indented(row), *cells(row).answers, style=_style(row))
+    return [_score_table(result, has_answers=False), answers]
+
+
+def _score_table(result: Result, has_answers: bool) -> Table:
     """A row per dataset, below it the mean weighted by samples and the groups."""
-    table = Table(
-        title=result.model_abbr or None, title_justify="left", box=SIMPLE_HEAD, pad_edge=False
-    )
-    left = ("dataset", "what it is", "status")
-    heads = ("dataset", "score", "what it is", "samples", *ANSWERS, "status")
-    for head in heads:
-        table.add_column(head, justify="left" if head in left else "right")
-    for row in (row for dataset in result.datasets for row in dataset_rows(dataset)):
+    middle = ANSWERS if has_answers else ()
+    heads = ("dataset", "score", "what it is", "samples", *middle, "status")
+    table = _table(heads, result.model_abbr)
+    for row in _rows(result):
         own = cells(row)
-        style = "" if row.kind == DATASET else "dim"
+        answers = own.answers if has_answers else ()
         status = Text(own.status, style=_STYLES.get(own.status, ""))
-        name = "  " * row.depth + own.name
-        table.add_row(name, own.score, own.what, own.samples, *own.answers, status, style=style)
+        line = (_indented(row), own.score, own.what, own.samples, *answers)
+        table.add_row(*line, status, style=_style(row))
         if row.kind == DATASET and own.weighted:
             table.add_row("", own.weighted, BY_SAMPLES)
     return table
 
 
+def _table(heads: Sequence[str], title: str) -> Table:
+    table = Table(
+        title=title or None,
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        show_edge=False,
+    )
+    for head in heads:
+        table.add_column(head, justify="left" if head in _LEFT else "right")
+    return table
+
+
+def _rows(result: Result) -> list[ScoreRow]:
+    return [row for dataset in result.datasets for row in dataset_rows(dataset)]
+
+
+def _indented(row: ScoreRow) -> str:
+    return "  " * row.depth + row.name
+
+
+def _style(row: ScoreRow) -> str:
+    return "" if row.kind == DATASET else "dim"
+
+
 def markdown(plan: Plan, result: Result, pointers: Pointers) -> str:
     """The report as Markdown."""
     lines = [f"# {plan.model_abbr}", ""]
-    rows = [row for dataset in result.datasets for row in dataset_rows(dataset)]
-    lines += _markdown_table("dataset", rows)
+    lines += _markdown_table("dataset", _rows(result))
     lines += ["", "```", feedback(result), "```", ""]
     lines += [f"- {line}" for line in details(plan, result)]
     lines += [f"- {line}" for line in _links(pointers)]
@@ -182,7 +222,9 @@ def write_reports(plan: Plan, result: Result, pointers: Pointers) -> None:
 def print_report(console: Console, plan: Plan, result: Result, pointers: Pointers) -> None:
     """Prints the table, the feedback block and where to look next."""
     if result.datasets:
-        console.print(score_table(result))
+        for table in score_tables(result, console.width):
+            console.print(table)
+            console.print()
     for reason in _reasons(result):
         console.print(f"{reason.kind}: {reason.message}", markup=False, highlight=False)
         if reason.log:
@@ -241,9 +283,8 @@ def _markdown_table(first: str, rows: Sequence[ScoreRow]) -> list[str]:
     has_means = any(row.weighted_score is not None for row in rows)
     weighted = (BY_SAMPLES,) if has_means else ()
     heads = (first, "score", *weighted, "what it is", "samples", *ANSWERS, "seconds", "status")
-    left = (first, "what it is", "status")
     lines = ["| " + " | ".join(heads) + " |"]
-    lines += ["|" + "|".join("---" if head in left else "---:" for head in heads) + "|"]
+    lines += ["|" + "|".join("---" if head in _LEFT else "---:" for head in heads) + "|"]
     for row in rows:
         own = cells(row)
         # Markdown drops spaces at the start of a cell.

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from ftbench.aggregates import group_subsets, mean_name
 from ftbench.schema import FAILED, OK, PARTIAL, DatasetResult, GroupResult, Reason, SubsetResult
-from ftbench.validity import Count, Validity, labels, percent, validity_of
+from ftbench.validity import Count, Validity, labels, validity_of
 
 DATASET = "dataset"
 GROUP = "group"
@@ -21,8 +21,8 @@ MARK = "*"
 """Stands behind a score that is flagged; the sentences stand below."""
 
 
-ANSWERS = ("truncated", "empty", "unread", "tokens")
-"""Heads of ``Cells.answers``; unread are those from which the evaluator took no answer."""
+ANSWERS = ("truncated", "empty", "unextracted", "tokens")
+"""Heads of ``Cells.answers``."""
 
 INDENT = "\u2003"
 """Stands before a group's name in Markdown, which drops common spaces at the start of a cell."""
@@ -38,6 +38,7 @@ class ScoreRow:
         depth: 1 for a group, 2 for a group inside it and so on, else 0.
         weighted_score: Mean weighted by samples; None for a single subset.
         aggregation: How score came about, such as ``mean of 57 subsets``.
+        what: Metric, label and aggregation; a group's metric only where its dataset's is another.
         completed, expected: Samples.
         label: What a reader must know of the score in a word, such as ``rule-only``; or empty.
         seconds: Inference time; None for a group.
@@ -50,6 +51,7 @@ class ScoreRow:
     weighted_score: float | None
     metric: str
     aggregation: str
+    what: str
     completed: int
     expected: int
     validity: Validity
@@ -66,9 +68,8 @@ class Cells:
 
     Attributes:
         score, weighted: Two decimals, with the mark where the score is flagged.
-        what: Metric, label and aggregation.
-        answers: Shares that are truncated, empty and unread, and mean output tokens; each empty
-            when unknown.
+        answers: Shares that are truncated, empty and unextracted, and mean output tokens; each
+            empty when unknown.
     """
 
     name: str
@@ -86,7 +87,8 @@ def dataset_rows(dataset: DatasetResult) -> list[ScoreRow]:
     members = group_subsets(dataset)
     groups = {group.name: group for group in dataset.groups}
     rows = [_dataset_row(dataset)]
-    rows += [_group_row(groups[n], members[n], depth) for n, depth in _tree(dataset.groups)]
+    for name, depth in _tree(dataset.groups):
+        rows += [_group_row(groups[name], members[name], depth, dataset.metric)]
     return rows
 
 
@@ -102,12 +104,11 @@ def cells(row: ScoreRow) -> Cells:
     found = row.validity
     counts = (found.truncated, found.empty, found.unextracted)
     tokens = "" if found.mean_output_tokens is None else f"{found.mean_output_tokens:.0f}"
-    what = ", ".join(part for part in (row.metric, row.label, row.aggregation) if part)
     return Cells(
         name=row.name,
         score=_number(row.score, row.flags),
         weighted=_number(row.weighted_score, row.flags),
-        what=what,
+        what=row.what,
         samples=f"{row.completed}/{row.expected}",
         answers=(*map(_share, counts), tokens),
         seconds="" if row.seconds is None else f"{row.seconds:.0f}",
@@ -139,6 +140,7 @@ def _kind(flag: str) -> str:
 
 
 def _dataset_row(dataset: DatasetResult) -> ScoreRow:
+    label = ", ".join(labels(dataset.subsets))
     return ScoreRow(
         DATASET,
         dataset.name,
@@ -147,18 +149,24 @@ def _dataset_row(dataset: DatasetResult) -> ScoreRow:
         weighted_score=dataset.weighted_score if len(dataset.subsets) > 1 else None,
         metric=dataset.metric,
         aggregation=dataset.aggregation,
+        what=_joined(dataset.metric, label, dataset.aggregation),
         completed=sum(s.completed for s in dataset.subsets),
         expected=sum(s.expected for s in dataset.subsets),
         validity=validity_of(dataset.subsets),
         status=dataset.status,
         reason=dataset.reason,
-        label=", ".join(labels(dataset.subsets)),
+        label=label,
         seconds=dataset.seconds,
         flags=dataset.flags,
     )
 
 
-def _group_row(group: GroupResult, subsets: Sequence[SubsetResult], depth: int) -> ScoreRow:
+def _group_row(
+    group: GroupResult, subsets: Sequence[SubsetResult], depth: int, dataset_metric: str
+) -> ScoreRow:
+    label = ", ".join(labels(subsets))
+    aggregation = _group_aggregation(group)
+    metric = "" if group.metric == dataset_metric else group.metric
     is_whole = group.subsets_done == group.subsets_total
     return ScoreRow(
         GROUP,
@@ -167,23 +175,24 @@ def _group_row(group: GroupResult, subsets: Sequence[SubsetResult], depth: int) 
         group.score,
         group.weighted_score,
         group.metric,
-        _group_aggregation(group),
+        aggregation,
+        _joined(metric, label, aggregation),
         completed=sum(s.completed for s in subsets),
         expected=sum(s.expected for s in subsets),
         validity=validity_of(subsets),
         status=OK if is_whole else (PARTIAL if group.subsets_done else FAILED),
-        label=", ".join(labels(subsets)),
+        label=label,
         flags=group.flags,
     )
 
 
 def _group_aggregation(group: GroupResult) -> str:
     done, total = group.subsets_done, group.subsets_total
-    counted = f"{total} subsets" if done == total else f"{done} of {total} subsets"
+    covered = "" if done == total else f", {done} of {total} subsets"
     if group.weights:
-        return f"OpenCompass's weights, {counted}"
+        return f"OpenCompass's weights{covered}"
     if total > len(group.members):
-        return f"mean of {len(group.members)} groups, {counted}"
+        return f"mean of {len(group.members)} groups{covered}"
     return mean_name(done, total)
 
 
@@ -196,6 +205,7 @@ def _subset_row(subset: SubsetResult) -> ScoreRow:
         None,
         subset.metric,
         "",
+        _joined(subset.metric, subset.label),
         completed=subset.completed,
         expected=subset.expected,
         validity=validity_of([subset]),
@@ -205,6 +215,10 @@ def _subset_row(subset: SubsetResult) -> ScoreRow:
         seconds=subset.seconds,
         flags=subset.flags,
     )
+
+
+def _joined(*parts: str) -> str:
+    return ", ".join(part for part in parts if part)
 
 
 def _tree(groups: Sequence[GroupResult]) -> Iterator[tuple[str, int]]:
@@ -234,4 +248,10 @@ def _number(value: float | None, flags: Sequence[str]) -> str:
 
 
 def _share(count: Count | None) -> str:
-    return "" if count is None else percent(count.share)
+    if count is None:
+        return ""
+    # A sentence has the numbers; here "0 %" shall mean none and "100 %" all.
+    rounded = f"{100 * count.share:.0f} %"
+    if rounded == "0 %" and count.count:
+        return "<1 %"
+    return ">99 %" if rounded == "100 %" and count.count < count.of else rounded

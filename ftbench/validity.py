@@ -165,7 +165,7 @@ def trouble(subsets: Iterable[SubsetResult]) -> str:
     counts = {
         "truncated": found.truncated,
         "empty": found.empty,
-        "without an answer": found.unextracted,
+        "unextracted": found.unextracted,
     }
     return ", ".join(f"{c.count} {name}" for name, c in counts.items() if c and c.count)
 

@@ -140,27 +140,24 @@ def _score(value: float, name: str, flagged: frozenset[str]) -> str:
 def _score_table(result: Result) -> list[str]:
     if not result.datasets:
         return ["No datasets were asked for."]
-    heads = ("dataset", "score", "weighted by samples", "what it is", "samples", *ANSWERS, "status")
+    rows = [row for dataset in result.datasets for row in dataset_rows(dataset)]
+    has_means = any(row.weighted_score is not None for row in rows)
+    means = ("score", "weighted by samples") if has_means else ("score",)
+    heads = ("dataset", *means, "what it is", "samples", *ANSWERS, "status")
     left = ("dataset", "what it is", "status")
     lines = ["| " + " | ".join(heads) + " |"]
     lines += ["|" + "|".join("---" if head in left else "---:" for head in heads) + "|"]
-    for row in (row for dataset in result.datasets for row in dataset_rows(dataset)):
-        lines += [f"| {INDENT * row.depth}" + " | ".join(map(_cell, _score_cells(row))) + " |"]
+    for row in rows:
+        line = " | ".join(map(_cell, _score_cells(row, has_means)))
+        lines += [f"| {INDENT * row.depth}{line} |"]
     return lines
 
 
-def _score_cells(row: ScoreRow) -> tuple[str, ...]:
+def _score_cells(row: ScoreRow, has_means: bool) -> tuple[str, ...]:
     own = cells(row)
+    means = (own.score, own.weighted) if has_means else (own.score,)
     reason = f": {cut(row.reason.message, 300)}" if row.reason else ""
-    return (
-        own.name,
-        own.score,
-        own.weighted,
-        own.what,
-        own.samples,
-        *own.answers,
-        own.status + reason,
-    )
+    return own.name, *means, own.what, own.samples, *own.answers, own.status + reason
 
 
 def _cell(text: str) -> str:
