@@ -23,6 +23,8 @@ _SHARED = (
     "options.py",
     "aggregates.py",
     "validity.py",
+    "hub_cache.py",
+    "preset.py",
     "catalogue.py",
     "catalogue.json",
 )

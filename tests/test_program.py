@@ -44,6 +44,8 @@ def test_program_files_are_the_entrypoint_its_package_and_the_shared_modules():
             "options.py",
             "aggregates.py",
             "validity.py",
+            "hub_cache.py",
+            "preset.py",
             "catalogue.py",
             "catalogue.json",
         )
