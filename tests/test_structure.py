@@ -13,11 +13,30 @@ PACKAGE = Path(ftbench.__file__).parent
 
 # A module imports only what stands before its own row; modules of one row never import each other.
 ROWS = [
-    ["errors", "schema", "options", "uris", "logs", "paths", "process", "pip_settings"],
+    [
+        "errors",
+        "schema",
+        "options",
+        "uris",
+        "logs",
+        "paths",
+        "process",
+        "pip_settings",
+        "hub_cache",
+    ],
     ["preset"],
     ["catalogue"],
-    ["program", "engine", "host", "plan", "config", "checkpoint", "workspace", "dataset_files"],
-    ["build_context", "help_text", "environment", "explain", "model_source", "tracking", "report"],
+    ["program", "engine", "host", "plan", "config", "checkpoint", "workspace"],
+    [
+        "data",
+        "build_context",
+        "help_text",
+        "environment",
+        "explain",
+        "model_source",
+        "tracking",
+        "report",
+    ],
     ["datasets", "image", "compose", "plan_text", "live", "record"],
     ["choosing"],
     ["runtimes", "planning"],

@@ -9,9 +9,9 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from ftbench.datasets import listing, show, suites
+from ftbench.datasets import fetching, listing, show, suites
 
-COMMANDS = (listing, show, suites)
+COMMANDS = (listing, show, fetching, suites)
 """Each adds its command lines, whose ``run`` returns the exit status."""
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ftbench.catalogue import Catalogue, UnknownDataset, load_catalogue
-from ftbench.dataset_files import place_of
+from ftbench.data import is_here, place_of
 from ftbench.datasets.output import (
     Commands,
     add_json_option,
@@ -147,7 +147,7 @@ def _where(preset: Preset, source: DataSource, host: Host) -> str:
     if source.kind == BUNDLED:
         return HOW_DATA_COMES[BUNDLED]
     place = place_of(source, host.data_dir, host.hub_dir)
-    if place.exists():
+    if is_here(source, host.data_dir, host.hub_dir):
         return f"{place} is here ({_size(place)})"
     fetch = "" if source.kind == LOCAL else f": python -m ftbench.datasets fetch {preset.family}"
     return f"{place} is not here; {HOW_DATA_COMES[source.kind]}{fetch}"
@@ -183,7 +183,7 @@ def _json_of_preset(preset: Preset, host: Host) -> dict[str, Any]:
     sources = []
     for source in preset.sources:
         place = place_of(source, host.data_dir, host.hub_dir)
-        is_here = source.kind == BUNDLED or place.exists()
+        here = is_here(source, host.data_dir, host.hub_dir)
         where = "" if source.kind == BUNDLED else str(place)
-        sources.append({**asdict(source), "place": where, "is_here": is_here})
+        sources.append({**asdict(source), "place": where, "is_here": here})
     return {**asdict(preset), "sources": sources}
