@@ -19,6 +19,7 @@ from ftbench.host import Host
 from ftbench.image import image_name
 from ftbench.model_source import ModelSource
 from ftbench.plan import DatasetPlan, ModelPlan, Mount, Plan, TrackingPlan
+from ftbench.preset import Preset
 from ftbench.program import lock_hash, program_hash
 from ftbench.schema import SCHEMA_VERSION
 from ftbench.uris import sqlite_path, strip_credentials
@@ -39,7 +40,6 @@ _GENERATION_KEYS = (
     "backend.custom_prompt",
     "backend.seed",
     "backend.merge_adapter",
-    "limit",
 )
 """Settings that can change a prediction; a change of any other key reuses what is there."""
 
@@ -116,10 +116,25 @@ def fingerprint_parts(
         "num_gpus": str(gpus),
         "base": source.base_identity or source.base,
         "adapter_sha256": source.adapter_sha256,
-        "datasets": json.dumps([[name, preset.path] for name, preset in chosen.presets]),
+        "datasets": json.dumps(
+            [[d.name, _identity(d, preset)] for d in chosen.datasets for preset in d.presets]
+        ),
         "data_sha256": _data_hash(chosen, host),
+        "options": _options_json(chosen),
     }
     return parts | {key: flat[key] for key in _GENERATION_KEYS if key in flat}
+
+
+def _identity(dataset: ChosenDataset, preset: Preset) -> str:
+    # A file is its content: neither its folder nor the user's way to write it changes a score.
+    return f"{dataset.own.path.suffix} {dataset.own.sha256}" if dataset.own else preset.path
+
+
+def _options_json(chosen: Chosen) -> str:
+    """What DATASET_OPTIONS says: the same whether said for all datasets or for each."""
+    given = {dataset.name: dataset.options.given() for dataset in chosen.datasets}
+    given = {name: options for name, options in given.items() if options}
+    return json.dumps(given, ensure_ascii=False) if given else ""
 
 
 def _ready_environment(config: Config, host: Host) -> Path | None:
@@ -224,7 +239,8 @@ def _environment(
         "DTYPE": model.dtype,
         "TRUST_REMOTE_CODE": str(model.trust_remote_code).lower(),
         "SEED": backend.seed,
-        "LIMIT": config.limit or "",
+        "DATASET_OPTIONS": _options_json(chosen),
+        "DATASET_FILES": _files_json(chosen),
         "GPU_MEMORY_UTILIZATION": backend.gpu_memory_utilization,
         "FINGERPRINT": fingerprint,
         "OUTPUT_PATH": str(run_dir),
@@ -245,15 +261,21 @@ def _environment(
     return {name: str(value) for name, value in (contract | libraries).items()}
 
 
+def _files_json(chosen: Chosen) -> str:
+    files = {d.name: str(d.own.path) for d in chosen.datasets if d.own}
+    return json.dumps(files, ensure_ascii=False) if files else ""
+
+
 def _mounts(source: ModelSource, chosen: Chosen, host: Host, run_dir: Path) -> tuple[Mount, ...]:
     """Every folder keeps its path, so that the written config and the logs hold outside as well."""
-    uses_hub = any(source.kind == "hub" for _, source in chosen.sources)
+    uses_hub = any(source.is_on_hub for _, source in chosen.sources)
     folders = (source.base_folder, source.adapter)
     read_only = [folder for folder in folders if folder is not None and folder.exists()]
     read_only += [linked for folder in list(read_only) for linked in linked_folders(folder)]
     read_only += linked_data(chosen.sources, chosen.data_dir, host.hub_dir)
     read_only += [chosen.data_dir] if chosen.data_dir.is_dir() else []
     read_only += [host.hub_dir] if uses_hub and host.hub_dir.is_dir() else []
+    read_only += [dataset.own.path for dataset in chosen.datasets if dataset.own]
     mounts = {folder: Mount(folder, str(folder)) for folder in read_only}
     mounts[run_dir] = Mount(run_dir, str(run_dir), read_only=False)
     return tuple(mounts.values())

@@ -45,7 +45,8 @@ VARIABLES: dict[str, str] = {
     "DTYPE": "auto, float32, float16 or bfloat16",
     "TRUST_REMOTE_CODE": "true: run code that comes with the model",
     "SEED": "seed of every random generator, an integer",
-    "LIMIT": "first N rows of each subset; empty: all",
+    "DATASET_OPTIONS": "JSON object: dataset name to its options (ftbench/options.py); empty: none",
+    "DATASET_FILES": "JSON object: dataset name to the user's own file; empty: none",
     "GPU_MEMORY_UTILIZATION": "share of GPU memory that vLLM may take, above 0 up to 1",
     "FINGERPRINT": "content fingerprint of the evaluation, 64 hex digits",
     "OUTPUT_PATH": "the run folder, which receives configs, logs, predictions, results",
@@ -161,7 +162,7 @@ class SubsetResult:
         metric: Name of the headline metric; empty until scored.
         score: The headline metric, unrounded, in the evaluator's own unit (most: percent).
         metrics: All numeric metrics, unrounded.
-        expected: Samples that the dataset has (after LIMIT).
+        expected: Samples that are asked, with all repeats.
         completed: Samples that have a prediction.
         correct_known: Samples whose correctness is known; fewer than completed when OpenCompass
             does not say, or its details do not reproduce its metric.

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 
 from rich.console import Console
 
-from ftbench.catalogue import Catalogue, DataSource, UnknownDataset
+from ftbench.catalogue import Catalogue, UnknownDataset
 from ftbench.data.fetch import Access, Fetched, fetch
 from ftbench.data.gather import gather
 from ftbench.errors import EXIT_OK, ConfigError, DataError, FtbenchError, Problem
 from ftbench.host import Host
+from ftbench.preset import DataSource
 
 _EXIT_INTERRUPTED = 130
 

@@ -22,7 +22,6 @@ from rich.progress import (
     TransferSpeedColumn,
 )
 
-from ftbench.catalogue import HUB, DataSource
 from ftbench.data.archives import BadArchive, unpack
 from ftbench.data.download import (
     Archive,
@@ -38,6 +37,7 @@ from ftbench.data.hub import bring_snapshot
 from ftbench.data.places import Missing, find_missing, is_here, place_of
 from ftbench.errors import Problem
 from ftbench.host import Host
+from ftbench.preset import DataSource
 
 _WORK = ".ftbench"
 """Folder below ``data/`` for locks and unfinished files; hidden, so that it counts as no data."""
@@ -78,7 +78,7 @@ class Access:
 
     def archive(self, source: DataSource) -> Archive | None:
         """The archive that brings a source; None for the hub's and for those that none brings."""
-        if source.kind == HUB:
+        if source.is_on_hub:
             return None
         return find_archive(source.path, self.downloads, self.host.data_url)
 
@@ -233,34 +233,32 @@ class _Work:
 
 def _why_never(source: DataSource, access: Access) -> str:
     """Why a source cannot be downloaded whatever the servers say; empty when it may be."""
-    if source.kind != HUB and access.archive(source) is None:
+    if not source.is_on_hub and access.archive(source) is None:
         return "OpenCompass knows no download for it"
     if not access.may_download:
         return "download=false forbids a download"
-    if source.kind == HUB and access.host.hub_offline:
+    if source.is_on_hub and access.host.hub_offline:
         return "HF_HUB_OFFLINE forbids a download"
     return ""
 
 
 def _problem(dataset: str, source: DataSource, place: Path, why: str, access: Access) -> Problem:
     cures = [_by_hand(source, place, access)]
-    if source.kind == HUB and "terms" in why:
+    if source.is_on_hub and "terms" in why:
         cures = ["accept them there, then set HF_TOKEN", *cures]
     if why.startswith("download=false"):
         cures.append("leave download=false out")
     if why.startswith("HF_HUB_OFFLINE"):
         cures.append("unset HF_HUB_OFFLINE")
     if "cannot be reached" in why:
-        cures.append(
-            f"set {'HF_ENDPOINT' if source.kind == HUB else 'FTBENCH_DATA_URL'} to a mirror"
-        )
+        cures.append(f"set {'HF_ENDPOINT' if source.is_on_hub else 'FTBENCH_DATA_URL'} to a mirror")
     return Problem(
         f"dataset {dataset}", f"its data is not at {place}, and {why}", ", or ".join(cures)
     )
 
 
 def _by_hand(source: DataSource, place: Path, access: Access) -> str:
-    if source.kind == HUB:
+    if source.is_on_hub:
         return f"copy that folder from a machine that has downloaded {source.path}"
     archive = access.archive(source)
     if archive is None:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ftbench import hub_cache
-from ftbench.catalogue import HUB, DataSource
+from ftbench.preset import DataSource
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,7 @@ def find_missing(
 
 def place_of(source: DataSource, data_dir: Path, hub_dir: Path) -> Path:
     """Where a source lies once it is on this machine."""
-    if source.kind == HUB:
+    if source.is_on_hub:
         return hub_cache.repository(hub_dir, source.path)
     return data_dir / source.path
 
@@ -60,7 +60,7 @@ def is_here(source: DataSource, data_dir: Path, hub_dir: Path) -> bool:
 
 def contents_of(source: DataSource, data_dir: Path, hub_dir: Path) -> tuple[Path, ...]:
     """The file or folders that a source's rows are read from; empty when it is not here."""
-    if source.kind == HUB:
+    if source.is_on_hub:
         return hub_cache.snapshots(hub_dir, source.path)
     place = place_of(source, data_dir, hub_dir)
     if place.is_dir():
@@ -82,7 +82,7 @@ def linked_data(
     found = set()
     for _, source in wanted:
         place = place_of(source, data_dir, hub_dir)
-        root = hub_dir if source.kind == HUB else data_dir
+        root = hub_dir if source.is_on_hub else data_dir
         if source.kind != "bundled" and place.exists():
             real = place.resolve()
             found |= set() if real.is_relative_to(root.resolve()) else {real}

@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from ftbench.catalogue import DataSource
 from ftbench.data import Access, Fetched, fetch
+from ftbench.preset import DataSource
 from tests.data.server import DataServer, data_server
 from tests.surroundings import make_host
 

@@ -8,8 +8,8 @@ import threading
 
 import pytest
 
-from ftbench.catalogue import DataSource
 from ftbench.data import Missing, announced, obstacles, still_missing
+from ftbench.preset import DataSource
 from tests.data.conftest import Machine
 from tests.data.repositories import add_snapshot
 from tests.data.server import DataServer
@@ -92,7 +92,7 @@ INTERRUPTED = """
 import sys
 from pathlib import Path
 from rich.console import Console
-from ftbench.catalogue import DataSource
+from ftbench.preset import DataSource
 from ftbench.data import Access, fetch
 from tests.surroundings import make_host
 root, url, md5 = sys.argv[1:]

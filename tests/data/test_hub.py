@@ -3,8 +3,8 @@
 import pytest
 
 from ftbench import hub_cache
-from ftbench.catalogue import DataSource
 from ftbench.data import is_here
+from ftbench.preset import DataSource
 from tests.data.conftest import Machine
 from tests.data.server import DataServer, commit_of
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from ftbench import hub_cache
-from ftbench.catalogue import DataSource
 from ftbench.data import Missing, contents_of, find_missing, is_here, linked_data, place_of
+from ftbench.preset import DataSource
 from tests.data.repositories import add_snapshot
 
 DOWNLOAD = DataSource("data/mmlu", "download")

@@ -41,6 +41,18 @@ def accept_limited_humaneval() -> None:
     )
 
 
+def fix_language_detection() -> None:
+    """Makes langdetect, which IFEval asks for a text's language, answer the same every time.
+
+    Side effects: seeds its generator in this process; unseeded, short texts vary between runs.
+    """
+    try:
+        from langdetect import DetectorFactory
+    except ImportError:
+        return
+    DetectorFactory.seed = 0
+
+
 def score_subset(job: ScoringJob) -> None:
     """Scores a subset; benchmarks execute or ``eval`` what a model wrote, hence a process for each.
 
@@ -62,6 +74,7 @@ def score_subset(job: ScoringJob) -> None:
         from opencompass.tasks import OpenICLEvalTask
 
         accept_limited_humaneval()
+        fix_language_detection()
         load_from_snapshots(os.environ)
         OpenICLEvalTask(ConfigDict(job.config)).run()
     except Exception as exc:  # foreign code at the top of a process
