@@ -12,9 +12,9 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from ftbench.catalogue import HUB, DataSource
 from ftbench.data.places import is_here, place_of
 from ftbench.host import Host
+from ftbench.preset import HUB, DataSource
 
 
 def gather(wanted: Iterable[tuple[str, DataSource]], data_dir: Path, host: Host) -> Path:

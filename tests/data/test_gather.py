@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from ftbench.catalogue import DataSource
 from ftbench.data import Missing, announced, gather, linked_data, obstacles
 from ftbench.host import Host
+from ftbench.preset import DataSource
 from tests.data.conftest import Machine
 from tests.surroundings import make_host
 
