@@ -177,6 +177,9 @@ class Config:
     per_dataset: dict[str, DatasetConf] = field(default_factory=dict)
     """Options of one dataset in place of those above: per_dataset.mmlu.limit=20; a key of its own
     for each of limit, test_range, split, num_runs, pass_k and num_shots."""
+    flag_above: float = 0.05
+    """A score is flagged where more than this share of its answers, 0 to 1, is truncated, empty or
+    unextracted (the evaluator took no answer from it)."""
     timeout: int = 3600
     """Seconds for the whole evaluation; then it is stopped and what is finished is kept."""
     workspace: str | None = None
@@ -221,6 +224,8 @@ _AT_LEAST = {
 }
 
 _SHARES = ("backend.top_p", "backend.gpu_memory_utilization")
+
+_SHARES_OR_NONE = ("flag_above",)
 
 _SIZES = ("runtime.memory", "runtime.shm_size", "runtime.tmp_size")
 
@@ -319,6 +324,10 @@ def _out_of_range(cfg: DictConfig) -> Iterator[Problem]:
         value = OmegaConf.select(cfg, key)
         if not 0 < value <= 1:
             yield Problem(f"{key}={value}", "must be above 0 and at most 1")
+    for key in _SHARES_OR_NONE:
+        value = OmegaConf.select(cfg, key)
+        if not 0 <= value <= 1:
+            yield Problem(f"{key}={value}", "must be between 0 and 1")
     for key in _SIZES:
         value = OmegaConf.select(cfg, key)
         if value is not None and not re.fullmatch(r"[1-9]\d*[bkmgBKMG]?", value):

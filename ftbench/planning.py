@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from ftbench.aggregates import own_groups
 from ftbench.checkpoint import hash_folder
 from ftbench.choosing import Chosen, ChosenDataset
 from ftbench.config import Config, flatten, num_gpus
@@ -91,6 +92,7 @@ def make_plan(config: Config, host: Host, source: ModelSource, chosen: Chosen, n
         user=host.user,
         python=runtime.python,
         environment_folder=_ready_environment(config, host),
+        flag_above=config.flag_above,
     )
 
 
@@ -203,6 +205,7 @@ def _dataset_plan(dataset: ChosenDataset) -> DatasetPlan:
         mode=modes.pop() if len(modes) == 1 else "mixed",
         subsets=dataset.subsets,
         data_paths=tuple(s.path for s in sources if s.kind in ("download", "local")),
+        groups=own_groups((p.groups, abbrs) for p, abbrs in dataset.abbrs),
         options=dataset.options,
     )
 

@@ -21,6 +21,8 @@ ENTRYPOINT = "eval_entrypoint.py"
 _SHARED = (
     "schema.py",
     "options.py",
+    "aggregates.py",
+    "validity.py",
     "hub_cache.py",
     "own_rows.py",
     "preset.py",

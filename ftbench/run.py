@@ -19,7 +19,7 @@ from rich.console import Console
 from ftbench import __version__, data, tracking
 from ftbench.catalogue import load_catalogue
 from ftbench.choosing import Chosen, choose_datasets
-from ftbench.collect import collect, failed_result
+from ftbench.collect import collect, failed_result, write_summary
 from ftbench.config import Config
 from ftbench.errors import (
     EXIT_CONTAINER,
@@ -141,7 +141,8 @@ def _evaluate_planned(
 ) -> Outcome:
     found = find_run(plan.workspace, plan.fingerprint) if config.reuse == "auto" else None
     if found is not None and found.is_complete:
-        result = read_result(plan.files.summary)
+        # Flagged by what this command says, whatever the earlier one said.
+        result = write_summary(plan.files, read_result(plan.files.summary), plan.flag_above)
         _say(console, f"reusing {found.run_dir}: same fingerprint")
         launch = Launch(FINISHED)
     else:

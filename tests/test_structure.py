@@ -25,8 +25,9 @@ ROWS = [
         "pip_settings",
         "hub_cache",
     ],
-    ["preset"],
-    ["catalogue", "dataset_options"],
+    ["preset", "aggregates"],
+    ["catalogue", "dataset_options", "validity"],
+    ["score_rows"],
     ["program", "engine", "host", "plan", "config", "checkpoint", "workspace"],
     [
         "data",

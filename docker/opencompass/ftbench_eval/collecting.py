@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ftbench.schema import (
@@ -18,6 +19,7 @@ from ftbench.schema import (
     to_json,
     write_atomically,
 )
+from ftbench.validity import AnswerCounts, count_answers, trouble
 from ftbench_eval.checks import Checked
 from ftbench_eval.extract import Scored, Unscored, count_tokens, read_scored
 from ftbench_eval.output import Output
@@ -114,7 +116,6 @@ class Collector:
     def _settle(self, abbr: str, scored: Scored, reason: Reason | None) -> None:
         subset = self._checked[abbr].subset
         expected, completed = self._checked[abbr].rows * subset.runs, len(scored.samples)
-        known = [s.truncated for s in scored.samples if s.truncated is not None]
         if completed < expected and reason is None:
             reason = Reason("incomplete", f"{completed} of {expected} samples have a prediction")
         if missing := [k for k in subset.pass_k if f"pass@{k}" not in scored.metrics]:
@@ -129,16 +130,25 @@ class Collector:
             metrics=scored.metrics,
             completed=completed,
             correct_known=scored.correct_known,
-            truncated=sum(known) if known else None,
+            **dataclasses.asdict(self._count_answers(abbr, scored.samples)),
         )
         counts = f"{completed} of {expected} samples"
+        if bad := trouble([self._progress.subset(abbr)]):
+            counts += f", {bad}"
         self._output.say(f"{self._label(abbr)}: {scored.metric} {scored.score:.2f} ({counts})")
         self._say_dataset(dataset)
+
+    def _count_answers(self, abbr: str, samples: Sequence[Sample]) -> AnswerCounts:
+        # A choice by likelihood has nothing to cut or to leave empty.
+        is_written = self._checked[abbr].subset.role == GENERATION
+        return count_answers(samples) if is_written else AnswerCounts()
 
     def _say_dataset(self, dataset: Any) -> None:
         if len(dataset.subsets) > 1 and dataset.status != PENDING:
             score = "no score" if dataset.score is None else f"{dataset.metric} {dataset.score:.2f}"
-            self._output.say(f"{dataset.name}: {score}, {dataset.aggregation}")
+            bad = trouble(dataset.subsets)
+            more = f" ({bad})" if bad else ""
+            self._output.say(f"{dataset.name}: {score}, {dataset.aggregation}{more}")
 
     def _label(self, abbr: str) -> str:
         subset = self._checked[abbr].subset

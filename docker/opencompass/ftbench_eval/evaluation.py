@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ftbench.aggregates import unscored
 from ftbench.catalogue import load_catalogue
 from ftbench.schema import (
     FAILED,
@@ -294,6 +295,7 @@ def pending_results(chosen: Sequence[Chosen]) -> list[DatasetResult]:
                 for s in item.subsets
                 if s.run == 0
             ),
+            groups=unscored(item.groups),
         )
         for item in chosen
     ]

@@ -12,10 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ftbench.aggregates import own_groups
 from ftbench.catalogue import Catalogue, UnknownDataset, UnusableDataset
 from ftbench.options import DatasetOptions, run_abbrs, unique_abbr, unique_abbrs
 from ftbench.preset import Preset
-from ftbench.schema import Reason
+from ftbench.schema import Group, Reason
 from ftbench_eval.own import rows_config
 from ftbench_eval.reasons import Refused, explain
 from ftbench_eval.rows import choose_rows
@@ -77,10 +78,15 @@ class Subset:
 
 @dataclass(frozen=True)
 class Chosen:
-    """One dataset as the user named it: its subsets, or the reason why there are none."""
+    """One dataset as the user named it: its subsets, or the reason why there are none.
+
+    Attributes:
+        groups: Which subsets are averaged together, by their abbrs in this run.
+    """
 
     name: str
     subsets: tuple[Subset, ...] = ()
+    groups: tuple[Group, ...] = ()
     reason: Reason | None = None
 
 
@@ -127,7 +133,8 @@ def choose(
         except Exception as exc:  # a preset is foreign code; what fails is this dataset only
             chosen.append(Chosen(item.name, reason=explain(exc, "preset")))
         else:
-            chosen.append(Chosen(item.name, tuple(subsets)))
+            groups = own_groups((preset.groups, abbrs) for preset, abbrs in item.presets)
+            chosen.append(Chosen(item.name, tuple(subsets), groups))
     return chosen
 
 
