@@ -121,10 +121,14 @@ def _bring_data(
     if not chosen.missing or config.dry_run or source.problems:
         problems = data.obstacles(chosen.missing, access)
         return dataclasses.replace(chosen, problems=tuple(problems))
+    folder = data.gather(chosen.sources, chosen.data_dir, access.host)
+    access = dataclasses.replace(access, data_dir=folder)
     fetched = data.fetch(chosen.sources, access, console)
     missing = data.still_missing(fetched, access)
     problems = [item.problem for item in fetched if item.problem]
-    return dataclasses.replace(chosen, missing=tuple(missing), problems=tuple(problems))
+    return dataclasses.replace(
+        chosen, data_dir=folder, missing=tuple(missing), problems=tuple(problems)
+    )
 
 
 def _evaluate_planned(
