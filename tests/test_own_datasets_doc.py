@@ -1,4 +1,4 @@
-"""docs/own-datasets.md: its files can be asked, its commands compose, its prompt is the real one."""
+"""docs/own-datasets.md: its files can be asked, its commands compose, its prompt is real."""
 
 from __future__ import annotations
 
