@@ -5,14 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from ftbench.catalogue import Catalogue, Preset, UnknownDataset
+from ftbench.catalogue import Catalogue, UnknownDataset
 from ftbench.config import Config, dataset_names, own_options
-from ftbench.dataset_files import Missing, find_missing
+from ftbench.data import Missing, find_missing
 from ftbench.dataset_options import option_values, resolve_options
 from ftbench.errors import ConfigError, Problem
 from ftbench.host import Host
 from ftbench.options import DatasetOptions, unique_abbrs
 from ftbench.own_datasets import OwnDataset, is_own, read_own
+from ftbench.preset import DataSource, Preset
 
 
 @dataclass(frozen=True)
@@ -38,19 +39,24 @@ class Chosen:
 
     Attributes:
         datasets: In the user's order.
-        missing: Sources that must be downloaded.
-        hub_offline: The caller forbids downloads from the hub.
+        missing: Sources that are not on this machine.
+        problems: Why those cannot be brought.
     """
 
     datasets: tuple[ChosenDataset, ...]
     data_dir: Path
     missing: tuple[Missing, ...]
-    hub_offline: bool = False
+    problems: tuple[Problem, ...] = ()
 
     @property
     def presets(self) -> tuple[tuple[str, Preset], ...]:
         """Every preset with the user's name that it stands under."""
         return tuple((d.name, preset) for d in self.datasets for preset in d.presets)
+
+    @property
+    def sources(self) -> tuple[tuple[str, DataSource], ...]:
+        """Every source of data with the user's name of the dataset that needs it."""
+        return tuple((name, source) for name, preset in self.presets for source in preset.sources)
 
 
 def choose_datasets(config: Config, host: Host, catalogue: Catalogue) -> Chosen:
@@ -80,9 +86,8 @@ def choose_datasets(config: Config, host: Host, catalogue: Catalogue) -> Chosen:
         raise ConfigError(problems)
     # Inside a container there may be no folder for a ".." to start from.
     data_dir = host.path(config.data_dir or host.data_dir).resolve()
-    chosen = Chosen(tuple(datasets), data_dir, (), host.hub_offline)
-    missing = find_missing(chosen.presets, data_dir, host.hub_dir)
-    return Chosen(chosen.datasets, data_dir, tuple(missing), host.hub_offline)
+    chosen = Chosen(tuple(datasets), data_dir, ())
+    return replace(chosen, missing=tuple(find_missing(chosen.sources, data_dir, host.hub_dir)))
 
 
 def unknown_dataset(error: UnknownDataset) -> Problem:

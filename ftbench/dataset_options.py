@@ -13,9 +13,9 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from ftbench.catalogue import normalise
 from ftbench.errors import Problem
 from ftbench.options import OPTION_NAMES, DatasetOptions, contradictions, wrong_values
+from ftbench.preset import normalise
 
 _OVERRIDE = re.compile(
     r"\+{0,2}per_dataset\.(?P<name>.+)\.(?P<option>\w+)=(?P<value>.*)", re.DOTALL

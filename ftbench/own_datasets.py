@@ -6,10 +6,11 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-from ftbench.catalogue import Catalogue, Preset, UnknownDataset
+from ftbench.catalogue import Catalogue, UnknownDataset
 from ftbench.config import looks_like_a_file
 from ftbench.errors import Problem
 from ftbench.own_rows import ROW_SUFFIXES, own_name, read_rows
+from ftbench.preset import Preset
 
 _DOCS = "docs/own-datasets.md shows the columns"
 

@@ -71,6 +71,7 @@ CHANGE_NO_PREDICTION: dict[str, Any] = {
     "workspace": "elsewhere",
     "reuse": "never",
     "dry_run": True,
+    "download": False,
 }
 """Every other key; an image is held to the lock and the program by its labels."""
 
@@ -135,6 +136,8 @@ def test_fingerprint_stays_with_the_caller(world: Path) -> None:
         "processors": 1,
         "tracking_uri": "http://t",
         "secrets": {"HF_TOKEN": "x"},
+        "data_url": "http://mirror",
+        "hub_url": "http://mirror",
     }
     assert fingerprint(world, command=("x",), hub_offline=True, **other) == fingerprint(world)
 

@@ -23,6 +23,7 @@ from ftbench.schema import (
 )
 from ftbench_eval.checks import Checked, check
 from ftbench_eval.collecting import Collector
+from ftbench_eval.hub_data import load_from_snapshots
 from ftbench_eval.infer import count_calls, infer_subset, inputs_per_sample
 from ftbench_eval.merge import merge_adapter
 from ftbench_eval.model_config import ModelDecision, decide
@@ -67,6 +68,7 @@ class Evaluation:
         """
         self.output.say("ftbench: loading OpenCompass")
         use_real_python_root()
+        load_from_snapshots(os.environ)
         with loading_secrets(self.settings.secrets_folder, os.environ):
             settings = self.settings
             chosen = choose(settings.datasets, load_catalogue(), settings.options, settings.files)

@@ -12,8 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ftbench.catalogue import Catalogue, Preset, UnknownDataset, UnusableDataset
+from ftbench.catalogue import Catalogue, UnknownDataset, UnusableDataset
 from ftbench.options import DatasetOptions, run_abbrs, unique_abbr, unique_abbrs
+from ftbench.preset import Preset
 from ftbench.schema import Reason
 from ftbench_eval.own import rows_config
 from ftbench_eval.reasons import Refused, explain

@@ -7,7 +7,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ftbench.catalogue import Catalogue, Preset, is_usable
+from ftbench.catalogue import Catalogue
+from ftbench.preset import Preset, is_usable
 from ftbench_eval.reasons import Refused
 
 _RETRIEVERS = "opencompass.openicl.icl_retriever"
