@@ -142,8 +142,9 @@ def _resolve(names: Sequence[str], catalogue: Catalogue, files: Mapping[str, Pat
     found: list[tuple[str, tuple[Preset, ...], Reason | None]] = []
     for name in names:
         if name in files:
-            subsets = () if files[name].suffix == ".py" else (name,)
-            own = Preset(name, str(files[name]), "own", subsets, "")
+            is_python = files[name].suffix == ".py"
+            mode, subsets = ("own", ()) if is_python else ("gen", (name,))
+            own = Preset(name, str(files[name]), mode, subsets, "")
             found.append((name, (own,), None))
             continue
         try:
