@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from ftbench.checkpoint import hash_folder
 from ftbench.choosing import Chosen, ChosenDataset
@@ -17,6 +18,7 @@ from ftbench.config import Config, flatten, num_gpus
 from ftbench.dataset_files import linked_data, place_of
 from ftbench.host import Host
 from ftbench.image import image_name
+from ftbench.judge import KEY_NAME, uses_judge, uses_services
 from ftbench.model_source import ModelSource
 from ftbench.plan import DatasetPlan, ModelPlan, Mount, Plan, TrackingPlan
 from ftbench.program import lock_hash, program_hash
@@ -42,6 +44,9 @@ _GENERATION_KEYS = (
     "limit",
 )
 """Settings that can change a prediction; a change of any other key reuses what is there."""
+
+_JUDGE_KEYS = ("judge.model", "judge.api_base", "judge.temperature", "judge.max_out_len")
+"""Settings that can change a verdict, where a chosen dataset has one."""
 
 
 def make_plan(config: Config, host: Host, source: ModelSource, chosen: Chosen, now: float) -> Plan:
@@ -75,8 +80,8 @@ def make_plan(config: Config, host: Host, source: ModelSource, chosen: Chosen, n
         parameters=_parameters(config),
         command=tuple(strip_credentials(argument)[0] for argument in host.command),
         tracking=plan_tracking(config, host),
-        environment=_environment(config, host, source, chosen, run_dir, abbr, fingerprint, network),
-        secrets=tuple(sorted(host.secrets)) if network else (),
+        environment=_environment(config, host, source, chosen, run_dir, abbr, fingerprint),
+        secrets=_secrets(config, host, chosen),
         mounts=_mounts(source, chosen, host, run_dir),
         timeout_s=config.timeout,
         stop_grace_s=runtime.stop_grace,
@@ -119,7 +124,8 @@ def fingerprint_parts(
         "datasets": json.dumps([[name, preset.path] for name, preset in chosen.presets]),
         "data_sha256": _data_hash(chosen, host),
     }
-    return parts | {key: flat[key] for key in _GENERATION_KEYS if key in flat}
+    keys = _GENERATION_KEYS + (_JUDGE_KEYS if uses_judge(config, chosen) else ())
+    return parts | {key: flat[key] for key in keys if key in flat}
 
 
 def _ready_environment(config: Config, host: Host) -> Path | None:
@@ -203,7 +209,33 @@ def _network(config: Config, chosen: Chosen) -> str | None:
         return None
     if asked != "auto":
         return asked
-    return "bridge" if chosen.missing else None
+    needed = chosen.missing or uses_judge(config, chosen) or uses_services(config, chosen)
+    return "bridge" if needed else None
+
+
+def _may_download(config: Config, chosen: Chosen) -> bool:
+    asked = config.runtime.network
+    return bool(chosen.missing) if asked == "auto" else asked != "none"
+
+
+def _secrets(config: Config, host: Host, chosen: Chosen) -> tuple[str, ...]:
+    """Each secret goes only where it is needed."""
+    needed = {KEY_NAME: uses_judge(config, chosen), "HF_TOKEN": _may_download(config, chosen)}
+    return tuple(sorted(name for name in host.secrets if needed[name]))
+
+
+def _judge_environment(config: Config, chosen: Chosen) -> dict[str, Any]:
+    judge, judged = config.judge, uses_judge(config, chosen)
+    return {
+        "JUDGE_MODEL": (judge.model or "") if judged else "",
+        "JUDGE_API_BASE": (judge.api_base or "") if judged else "",
+        "JUDGE_TEMPERATURE": judge.temperature,
+        "JUDGE_MAX_OUT_LEN": judge.max_out_len,
+        "JUDGE_TIMEOUT_S": judge.request_timeout,
+        "JUDGE_RETRIES": judge.retries,
+        "JUDGE_CONCURRENCY": judge.concurrency,
+        "ALLOW_OUTSIDE_SERVICES": str(config.allow_outside_services).lower(),
+    }
 
 
 def _environment(
@@ -214,7 +246,6 @@ def _environment(
     run_dir: Path,
     abbr: str,
     fingerprint: str,
-    network: str | None,
 ) -> dict[str, str]:
     model, backend, runtime = config.model, config.backend, config.runtime
     contract = {
@@ -247,7 +278,8 @@ def _environment(
     # As many numeric threads as processors made a run six times slower on a busy machine.
     threads = runtime.cpu_threads or max(1, host.processors // 2)
     libraries = {"OMP_NUM_THREADS": threads, "HF_HUB_CACHE": str(host.hub_dir)}
-    if network is None:
+    contract |= _judge_environment(config, chosen)
+    if not _may_download(config, chosen):
         libraries |= {"HF_HUB_OFFLINE": 1, "HF_DATASETS_OFFLINE": 1, "TRANSFORMERS_OFFLINE": 1}
     return {name: str(value) for name, value in (contract | libraries).items()}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 
 from ftbench import tracking
 from ftbench.choosing import Chosen
@@ -18,14 +19,27 @@ _LEAST_FREE_BYTES = 1 << 30
 
 
 def preflight(
-    plan: Plan, source: ModelSource, chosen: Chosen, runtime: Runtime, network_allowed: bool
+    plan: Plan,
+    source: ModelSource,
+    chosen: Chosen,
+    runtime: Runtime,
+    network_allowed: bool,
+    judge_problems: Sequence[Problem] = (),
 ) -> None:
     """Checks adapter, model, data, workspace, engine and tracker.
+
+    Args:
+        plan: What is to be launched.
+        source: The model.
+        chosen: The datasets.
+        runtime: What launches.
+        network_allowed: Data may be downloaded.
+        judge_problems: What is wrong with the judge, and with services outside.
 
     Raises:
         PreflightError: Listing everything that is wrong.
     """
-    problems = list(source.problems)
+    problems = [*source.problems, *judge_problems]
     problems += check_downloads(chosen.missing, network_allowed, chosen.hub_offline)
     problems += check_writable(plan.run_dir) or _check_space(plan)
     problems += runtime.check(plan)

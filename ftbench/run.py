@@ -32,6 +32,7 @@ from ftbench.errors import (
 )
 from ftbench.help_text import help_text
 from ftbench.host import Host, read_host
+from ftbench.judge import ask_judge, find_problems, judge_notes, uses_judge
 from ftbench.live import live_progress
 from ftbench.model_source import ModelSource, download_base, locate_model
 from ftbench.plan import Plan, write_plan
@@ -85,23 +86,29 @@ def evaluate(config: Config, host: Host | None = None, console: Console | None =
     host = host or read_host()
     console = console or Console()
     chosen = choose_datasets(config, host, load_catalogue())
-    source = _find_model(config, host, chosen, console)
+    refused = find_problems(config, chosen)
+    source = _find_model(config, host, chosen, console, may_download=not refused)
     plan = make_plan(config, host, source, chosen, time.time())
     runtime = make_runtime(plan, host)
     if config.dry_run:
-        obstacles = [f"a launch would stop: {p.tried}: {p.happened}" for p in source.problems]
-        _say(console, plan_text(plan, runtime.describe(plan), [*source.notes, *obstacles]))
+        problems = [*source.problems, *refused]
+        obstacles = [f"a launch would stop: {p.tried}: {p.happened}" for p in problems]
+        notes = [*source.notes, *judge_notes(config, chosen), *obstacles]
+        _say(console, plan_text(plan, runtime.describe(plan), notes))
         return Outcome(plan, None, Pointers(), EXIT_OK)
     if not plan.datasets:
         result = Result(fingerprint=plan.fingerprint, model_abbr=plan.model_abbr, stage=SKIPPED)
         _say(console, feedback(result))
         return Outcome(plan, result, Pointers(), EXIT_OK)
-    return _evaluate_planned(plan, config, source, chosen, runtime, console)
+    return _evaluate_planned(plan, config, host, source, chosen, runtime, console)
 
 
-def _find_model(config: Config, host: Host, chosen: Chosen, console: Console) -> ModelSource:
+def _find_model(
+    config: Config, host: Host, chosen: Chosen, console: Console, may_download: bool
+) -> ModelSource:
     source = locate_model(config.model, host)
-    if source.must_be_downloaded and chosen.datasets and not config.dry_run:
+    may_download = may_download and bool(chosen.datasets) and not config.dry_run
+    if source.must_be_downloaded and may_download:
         _say(console, f"downloading {source.base}")
         problems = download_base(source, host)
         if problems:
@@ -113,6 +120,7 @@ def _find_model(config: Config, host: Host, chosen: Chosen, console: Console) ->
 def _evaluate_planned(
     plan: Plan,
     config: Config,
+    host: Host,
     source: ModelSource,
     chosen: Chosen,
     runtime: Runtime,
@@ -126,7 +134,10 @@ def _evaluate_planned(
     else:
         try:
             allowed = config.runtime.network != "none"
-            preflight(plan, source, chosen, runtime, allowed)
+            judge_problems = find_problems(config, chosen)
+            if not judge_problems and uses_judge(config, chosen):
+                judge_problems = ask_judge(config, host)
+            preflight(plan, source, chosen, runtime, allowed, judge_problems)
             launch = _launch(plan, runtime, console)
         except LaunchError as exc:
             _print_not_started(plan, exc, console)

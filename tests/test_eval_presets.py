@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from ftbench_eval.presets import limited_range, mode_of, short_names, unique_abbr, use_rules
+from ftbench_eval.judging import use_rules
+from ftbench_eval.presets import limited_range, mode_of, short_names, unique_abbr
 
 
 def test_short_names_drop_the_common_words() -> None:

@@ -11,6 +11,7 @@ from typing import Any
 
 from ftbench.catalogue import Catalogue, UnknownDataset, UnusableDataset
 from ftbench.schema import Reason
+from ftbench_eval.judging import class_name, judge_part, use_rules
 from ftbench_eval.reasons import Refused, explain
 
 GENERATION = "generation"
@@ -39,6 +40,7 @@ class Subset:
         mode: ``gen``, ``ppl``, ``ll``, ``clp``, ``chat``, or the inferencer's class name.
         config: OpenCompass's own configuration of it.
         rules_only: Its preset would ask a judge model where the rules fail; none is asked.
+        judged: A judge model is asked.
     """
 
     abbr: str
@@ -48,6 +50,7 @@ class Subset:
     mode: str
     config: Any
     rules_only: bool = False
+    judged: bool = False
 
     @property
     def role(self) -> str:
@@ -64,13 +67,16 @@ class Chosen:
     reason: Reason | None = None
 
 
-def choose(names: Sequence[str], catalogue: Catalogue, limit: int | None) -> list[Chosen]:
+def choose(
+    names: Sequence[str], catalogue: Catalogue, limit: int | None, has_judge: bool = False
+) -> list[Chosen]:
     """Resolves names and loads their presets; one that fails does not take down the others.
 
     Args:
         names: Dataset names, in the user's order.
         catalogue: Says which preset a name means.
         limit: First rows of each subset to keep, or None for all.
+        has_judge: A judge model is configured.
     """
     import opencompass
 
@@ -83,7 +89,7 @@ def choose(names: Sequence[str], catalogue: Catalogue, limit: int | None) -> lis
             for preset in catalogue.resolve_all(name):
                 configs = load_preset(folder / preset.path)
                 before = taken | {subset.abbr for subset in subsets}
-                subsets += _subsets(name, preset.path, configs, before, limit)
+                subsets += _subsets(name, preset.path, configs, before, limit, has_judge)
         except UnknownDataset as exc:
             chosen.append(Chosen(name, reason=_unresolved(exc)))
         except Exception as exc:  # a preset is foreign code; what fails is this dataset only
@@ -149,30 +155,9 @@ def limited_range(existing: str | None, limit: int, repeats: int, total: int | N
     return f"[:0] + [i for i in index_list if i % {per_repeat} < {limit}]"
 
 
-def use_rules(config: Any) -> bool:
-    """Lets a cascade (rules first, then a judge model) score by its rules alone.
-
-    No judge is configured, so OpenCompass could not even construct the cascade.
-
-    Returns:
-        Whether the config had a cascade.
-
-    Side effects: changes ``config``.
-    """
-    evaluation = config.get("eval_cfg") or {}
-    evaluator = evaluation.get("evaluator") or {}
-    kind = evaluator.get("type", "")
-    name = kind.rpartition(".")[2] if isinstance(kind, str) else kind.__name__
-    if name != "CascadeEvaluator" or not evaluator.get("rule_evaluator"):
-        return False
-    evaluation["evaluator"] = evaluator["rule_evaluator"]
-    return True
-
-
 def mode_of(config: Any) -> str:
     """Which kind of inference a dataset config asks for."""
-    kind = config["infer_cfg"]["inferencer"]["type"]
-    name = kind.rpartition(".")[2] if isinstance(kind, str) else kind.__name__
+    name = class_name(config["infer_cfg"]["inferencer"]["type"])
     return _MODES.get(name, name)
 
 
@@ -184,7 +169,12 @@ def _unresolved(exc: UnknownDataset) -> Reason:
 
 
 def _subsets(
-    name: str, preset: str, configs: Sequence[Any], taken: set[str], limit: int | None
+    name: str,
+    preset: str,
+    configs: Sequence[Any],
+    taken: set[str],
+    limit: int | None,
+    has_judge: bool,
 ) -> list[Subset]:
     names = short_names(config["abbr"] for config in configs)
     subsets = []
@@ -192,11 +182,12 @@ def _subsets(
         mode = mode_of(config)
         original = config["abbr"]
         config["abbr"] = unique_abbr(original, mode, taken)
-        rules_only = use_rules(config)
+        judged = has_judge and judge_part(config) is not None
+        rules_only = not judged and use_rules(config)
         if limit is not None:
             _limit(config, limit)
         subsets.append(
-            Subset(config["abbr"], name, names[original], preset, mode, config, rules_only)
+            Subset(config["abbr"], name, names[original], preset, mode, config, rules_only, judged)
         )
     return subsets
 
