@@ -115,3 +115,4 @@ def test_evaluate_makes_no_run_folder_before_the_data_is_here(
     with pytest.raises(KeyboardInterrupt):
         world.evaluate()
     assert not world.workspace.exists()
+    assert world.printed == "interrupted; the same command goes on with the download\n"
