@@ -27,7 +27,7 @@ _CHINESE_SHARE = 0.15
 """A Chinese prompt names its answers ``A`` to ``D`` and its columns in English."""
 
 _CODES = frozenset(
-    "ar bn cs de en es fa fr he hi hu id it ja ko nl pl pt ru sr sw te th tr vi zh deu eng fra".split()
+    "ar bn cs de deu en eng es fa fr fra he hi hu id it ja ko nl pl pt ru sr sw te th tr vi".split()
 )
 _NAMES = frozenset(
     "arabic bengali finnish german japanese korean russian swahili telugu thai".split()
