@@ -26,6 +26,7 @@ _LEAST_LETTERS = 20
 _CHINESE_SHARE = 0.15
 """A Chinese prompt names its answers ``A`` to ``D`` and its columns in English."""
 
+# Not zh: with it agieval, which has an LSAT-AR, would be in three languages.
 _CODES = frozenset(
     "ar bn cs de deu en eng es fa fr fra he hi hu id it ja ko nl pl pt ru sr sw te th tr vi".split()
 )
