@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -22,15 +23,21 @@ class ChosenDataset:
 
     Attributes:
         presets: What it stands for; ``arc`` has two.
-        subsets: OpenCompass abbrs, preset after preset, each unique in the evaluation.
+        abbrs: For each preset its OpenCompass abbrs, with the name that each has in the
+            evaluation, where it is unique.
         own: The user's file that it is, or None.
     """
 
     name: str
     presets: tuple[Preset, ...]
     options: DatasetOptions
-    subsets: tuple[str, ...] = ()
+    abbrs: tuple[tuple[Preset, Mapping[str, str]], ...] = ()
     own: OwnDataset | None = None
+
+    @property
+    def subsets(self) -> tuple[str, ...]:
+        """Names of the subsets in the evaluation, preset after preset."""
+        return tuple(name for _, names in self.abbrs for name in names.values())
 
 
 @dataclass(frozen=True)
@@ -110,8 +117,7 @@ def _with_subsets(datasets: list[ChosenDataset]) -> list[ChosenDataset]:
     presets = [(preset.mode, preset.subsets) for d in datasets for preset in d.presets]
     named = iter(unique_abbrs(presets))
     return [
-        replace(d, subsets=tuple(abbr for _ in d.presets for abbr in next(named).values()))
-        for d in datasets
+        replace(d, abbrs=tuple((preset, next(named)) for preset in d.presets)) for d in datasets
     ]
 
 

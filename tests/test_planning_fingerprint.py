@@ -67,6 +67,7 @@ CHANGE_NO_PREDICTION: dict[str, Any] = {
     "tracking.nest": True,
     "tracking.write_back": "none",
     "tracking.request_timeout": 1,
+    "flag_above": 0.5,
     "timeout": 1,
     "workspace": "elsewhere",
     "reuse": "never",

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ftbench.schema import (
@@ -18,8 +19,10 @@ from ftbench.schema import (
     to_json,
     write_atomically,
 )
+from ftbench.validity import AnswerCounts, count_answers, trouble
 from ftbench_eval.checks import Checked
 from ftbench_eval.extract import Scored, Unscored, count_tokens, read_scored
+from ftbench_eval.judged import count_unjudged, with_verdicts
 from ftbench_eval.output import Output
 from ftbench_eval.presets import GENERATION
 from ftbench_eval.progress import Progress
@@ -114,9 +117,10 @@ class Collector:
     def _settle(self, abbr: str, scored: Scored, reason: Reason | None) -> None:
         subset = self._checked[abbr].subset
         expected, completed = self._checked[abbr].rows * subset.runs, len(scored.samples)
-        known = [s.truncated for s in scored.samples if s.truncated is not None]
         if completed < expected and reason is None:
             reason = Reason("incomplete", f"{completed} of {expected} samples have a prediction")
+        elif subset.judged and reason is None:
+            reason = _unjudged(scored)
         if missing := [k for k in subset.pass_k if f"pass@{k}" not in scored.metrics]:
             text = ", ".join(f"pass@{k}" for k in missing)
             self._output.say(f"{self._label(abbr)}: no {text}: not every answer's truth is known")
@@ -129,16 +133,25 @@ class Collector:
             metrics=scored.metrics,
             completed=completed,
             correct_known=scored.correct_known,
-            truncated=sum(known) if known else None,
+            **dataclasses.asdict(self._count_answers(abbr, scored.samples)),
         )
         counts = f"{completed} of {expected} samples"
+        if bad := trouble([self._progress.subset(abbr)]):
+            counts += f", {bad}"
         self._output.say(f"{self._label(abbr)}: {scored.metric} {scored.score:.2f} ({counts})")
         self._say_dataset(dataset)
+
+    def _count_answers(self, abbr: str, samples: Sequence[Sample]) -> AnswerCounts:
+        # A choice by likelihood has nothing to cut or to leave empty.
+        is_written = self._checked[abbr].subset.role == GENERATION
+        return count_answers(samples) if is_written else AnswerCounts()
 
     def _say_dataset(self, dataset: Any) -> None:
         if len(dataset.subsets) > 1 and dataset.status != PENDING:
             score = "no score" if dataset.score is None else f"{dataset.metric} {dataset.score:.2f}"
-            self._output.say(f"{dataset.name}: {score}, {dataset.aggregation}")
+            bad = trouble(dataset.subsets)
+            more = f" ({bad})" if bad else ""
+            self._output.say(f"{dataset.name}: {score}, {dataset.aggregation}{more}")
 
     def _label(self, abbr: str) -> str:
         subset = self._checked[abbr].subset
@@ -149,13 +162,16 @@ class Collector:
         subset = self._checked[abbr].subset
         model = self._settings.model_abbr
         evaluator = subset.config["eval_cfg"]["evaluator"]["type"]
+        result = read_json(self._files.results / model / f"{abbr}.json")
         scored = read_scored(
             abbr,
-            read_json(self._files.results / model / f"{abbr}.json"),
+            result,
             read_json(self._files.predictions / model / f"{abbr}.json"),
             repeats=1,
             compares_text=str(evaluator).rpartition(".")[2] == "AccEvaluator",
         )
+        if subset.judged:
+            scored = with_verdicts(scored, result)
         if subset.role != GENERATION:
             return scored
         own = subset.config["infer_cfg"]["inferencer"].get("max_out_len")
@@ -177,3 +193,12 @@ class Collector:
     def _write_samples(self, abbr: str, samples: tuple[Sample, ...]) -> None:
         lines = (json.dumps(to_json(sample), ensure_ascii=False) + "\n" for sample in samples)
         write_atomically(self._files.samples(abbr), "".join(lines))
+
+
+def _unjudged(scored: Scored) -> Reason | None:
+    """Why a judged score is not whole, or None; samples without a verdict count as not right."""
+    count, why = count_unjudged(scored.samples)
+    if not count:
+        return None
+    message = f"{count} of {len(scored.samples)} samples have no verdict, mostly because {why}"
+    return Reason("judge", message, LOG)
