@@ -9,7 +9,6 @@ import ipaddress
 from dataclasses import replace
 from urllib.parse import urlsplit
 
-from ftbench.catalogue import JUDGE, JUDGE_OPTIONAL, Preset
 from ftbench.choosing import Chosen
 from ftbench.config import Config, JudgeConf
 from ftbench.errors import Problem
@@ -24,6 +23,7 @@ from ftbench.judge_client import (
     JudgeEndpoint,
     JudgeError,
 )
+from ftbench.preset import JUDGE, JUDGE_OPTIONAL, Preset
 from ftbench.services import OWN_JUDGES, addresses
 
 KEY_NAME = "OC_JUDGE_API_KEY"

@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Sequence
 
 from ftbench import tracking
 from ftbench.choosing import Chosen
-from ftbench.dataset_files import check_downloads
 from ftbench.errors import PreflightError, Problem, TrackingError
 from ftbench.model_source import ModelSource
 from ftbench.plan import Plan
@@ -18,29 +16,13 @@ _LEAST_FREE_BYTES = 1 << 30
 """Predictions, logs and samples of a large suite fit well into this."""
 
 
-def preflight(
-    plan: Plan,
-    source: ModelSource,
-    chosen: Chosen,
-    runtime: Runtime,
-    network_allowed: bool,
-    judge_problems: Sequence[Problem] = (),
-) -> None:
+def preflight(plan: Plan, source: ModelSource, chosen: Chosen, runtime: Runtime) -> None:
     """Checks adapter, model, data, workspace, engine and tracker.
-
-    Args:
-        plan: What is to be launched.
-        source: The model.
-        chosen: The datasets.
-        runtime: What launches.
-        network_allowed: Data may be downloaded.
-        judge_problems: What is wrong with the judge, and with services outside.
 
     Raises:
         PreflightError: Listing everything that is wrong.
     """
-    problems = [*source.problems, *judge_problems]
-    problems += check_downloads(chosen.missing, network_allowed, chosen.hub_offline)
+    problems = [*source.problems, *chosen.problems]
     problems += check_writable(plan.run_dir) or _check_space(plan)
     problems += runtime.check(plan)
     # A run that is refused anyway leaves no new database behind.
