@@ -222,16 +222,15 @@ def _parameters(config: Config) -> dict[str, str]:
 
 def _network(config: Config, chosen: Chosen) -> str | None:
     asked = config.runtime.network
-    if asked not in ("auto", "none"):
-        return asked
-    needed = uses_judge(config, chosen) or uses_services(config, chosen)
-    return "bridge" if needed and asked == "auto" else None
+    if asked != "auto":
+        return None if asked == "none" else asked
+    return "bridge" if uses_judge(config, chosen) or uses_services(config, chosen) else None
 
 
 def _secrets(config: Config, host: Host, chosen: Chosen) -> tuple[str, ...]:
     """Each secret goes only where it is needed."""
-    has_own_network = config.runtime.network not in ("auto", "none")
-    needed = {KEY_NAME: uses_judge(config, chosen), "HF_TOKEN": has_own_network}
+    named = config.runtime.network not in ("auto", "none")
+    needed = {KEY_NAME: uses_judge(config, chosen), "HF_TOKEN": named}
     return tuple(sorted(name for name in host.secrets if needed[name]))
 
 
@@ -287,7 +286,6 @@ def _environment(
         "SCORING_WORKERS": runtime.scoring_workers,
         "COMPASS_DATA_CACHE": str(chosen.data_dir),
     }
-    contract |= _judge_environment(config, chosen)
     # As many numeric threads as processors made a run six times slower on a busy machine.
     threads = runtime.cpu_threads or max(1, host.processors // 2)
     libraries = {
@@ -297,6 +295,7 @@ def _environment(
         "HF_DATASETS_OFFLINE": 1,
         "TRANSFORMERS_OFFLINE": 1,
     }
+    contract |= _judge_environment(config, chosen)
     return {name: str(value) for name, value in (contract | libraries).items()}
 
 

@@ -24,12 +24,12 @@ _SHARED = (
     "aggregates.py",
     "validity.py",
     "hub_cache.py",
+    "judge_client.py",
+    "services.py",
     "own_rows.py",
     "preset.py",
     "catalogue.py",
     "catalogue.json",
-    "judge_client.py",
-    "services.py",
 )
 """Files of the host package that the program shares; its ``__init__`` is not among them."""
 

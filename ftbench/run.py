@@ -12,7 +12,6 @@ import dataclasses
 import json
 import sys
 import time
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -28,7 +27,6 @@ from ftbench.errors import (
     EXIT_RESULT,
     LaunchError,
     PreflightError,
-    Problem,
     TrackingError,
 )
 from ftbench.help_text import help_text
@@ -89,16 +87,17 @@ def evaluate(config: Config, host: Host | None = None, console: Console | None =
     catalogue = load_catalogue()
     chosen = choose_datasets(config, host, catalogue)
     refused = find_problems(config, chosen)
-    source = _find_model(config, host, chosen, console, refused)
+    source = _find_model(config, host, chosen, console, may_download=not refused)
     access = data.Access(host, chosen.data_dir, catalogue.downloads, config.download)
+    may_download = not (config.dry_run or source.problems or refused)
     # Before the plan: its fingerprint holds the data.
-    chosen = _bring_data(config, source, chosen, access, console, refused)
+    chosen = _bring_data(chosen, access, console, may_download)
     plan = make_plan(config, host, source, chosen, time.time())
     runtime = make_runtime(plan, host)
     if config.dry_run:
-        problems = [*source.problems, *chosen.problems]
+        problems = [*source.problems, *chosen.problems, *refused]
         notes = [f"a launch would stop: {p.tried}: {p.happened}" for p in problems]
-        notes += data.announced(chosen.missing, access) + judge_notes(config, chosen)
+        notes += [*judge_notes(config, chosen), *data.announced(chosen.missing, access)]
         _say(console, plan_text(plan, runtime.describe(plan), [*source.notes, *notes]))
         return Outcome(plan, None, Pointers(), EXIT_OK)
     if not plan.datasets:
@@ -109,11 +108,11 @@ def evaluate(config: Config, host: Host | None = None, console: Console | None =
 
 
 def _find_model(
-    config: Config, host: Host, chosen: Chosen, console: Console, refused: Sequence[Problem]
+    config: Config, host: Host, chosen: Chosen, console: Console, may_download: bool
 ) -> ModelSource:
     source = locate_model(config.model, host)
-    wanted = bool(chosen.datasets) and not refused and not config.dry_run
-    if source.must_be_downloaded and wanted:
+    may_download = may_download and bool(chosen.datasets) and not config.dry_run
+    if source.must_be_downloaded and may_download:
         _say(console, f"downloading {source.base}")
         problems = download_base(source, host)
         if problems:
@@ -123,20 +122,19 @@ def _find_model(
 
 
 def _bring_data(
-    config: Config,
-    source: ModelSource,
-    chosen: Chosen,
-    access: data.Access,
-    console: Console,
-    refused: Sequence[Problem],
+    chosen: Chosen, access: data.Access, console: Console, may_download: bool
 ) -> Chosen:
-    if not chosen.missing or config.dry_run or source.problems or refused:
-        problems = [*refused, *data.obstacles(chosen.missing, access)]
+    if not chosen.missing or not may_download:
+        problems = data.obstacles(chosen.missing, access)
         return dataclasses.replace(chosen, problems=tuple(problems))
+    folder = data.gather(chosen.sources, chosen.data_dir, access.host)
+    access = dataclasses.replace(access, data_dir=folder)
     fetched = data.fetch(chosen.sources, access, console)
     missing = data.still_missing(fetched, access)
     problems = [item.problem for item in fetched if item.problem]
-    return dataclasses.replace(chosen, missing=tuple(missing), problems=tuple(problems))
+    return dataclasses.replace(
+        chosen, data_dir=folder, missing=tuple(missing), problems=tuple(problems)
+    )
 
 
 def _evaluate_planned(
@@ -156,10 +154,10 @@ def _evaluate_planned(
         launch = Launch(FINISHED)
     else:
         try:
-            if uses_judge(config, chosen) and not chosen.problems:
-                asked = ask_judge(config, host)
-                chosen = dataclasses.replace(chosen, problems=tuple(asked))
-            preflight(plan, source, chosen, runtime)
+            judge_problems = find_problems(config, chosen)
+            if not judge_problems and uses_judge(config, chosen):
+                judge_problems = ask_judge(config, host)
+            preflight(plan, source, chosen, runtime, judge_problems)
             launch = _launch(plan, runtime, console)
         except LaunchError as exc:
             _print_not_started(plan, exc, console)

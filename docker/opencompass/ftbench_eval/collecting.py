@@ -119,7 +119,7 @@ class Collector:
         expected, completed = self._checked[abbr].rows * subset.runs, len(scored.samples)
         if completed < expected and reason is None:
             reason = Reason("incomplete", f"{completed} of {expected} samples have a prediction")
-        if reason is None and subset.judged:
+        elif subset.judged and reason is None:
             reason = _unjudged(scored)
         if missing := [k for k in subset.pass_k if f"pass@{k}" not in scored.metrics]:
             text = ", ".join(f"pass@{k}" for k in missing)

@@ -78,15 +78,15 @@ class Evaluation:
         load_from_snapshots(os.environ)
         with loading_secrets(self.settings.secrets_folder, os.environ):
             settings = self.settings
-            judge = "" if settings.judge is None else settings.judge.model
             chosen = choose(
                 settings.datasets,
                 load_catalogue(),
                 settings.options,
                 settings.files,
-                has_judge=bool(judge),
+                has_judge=settings.judge is not None,
             )
-            self.progress.update(versions=versions(), datasets=pending_results(chosen, judge))
+            pending = pending_results(chosen, settings.judge.model if settings.judge else "")
+            self.progress.update(versions=versions(), datasets=pending)
             for item in chosen:
                 if item.reason is not None:
                     self.output.say(f"{item.name}: failed: {item.reason.message}")

@@ -50,11 +50,11 @@ class Subset:
         mode: ``gen``, ``ppl``, ``ll``, ``clp``, ``chat``, or the inferencer's class name.
         config: OpenCompass's own configuration of it.
         rules_only: Its preset would ask a judge model where the rules fail; none is asked.
-        judged: A judge model is asked.
         run: Which of the runs it is, from 0.
         runs: How often its rows are asked, each time as a config of its own.
         pass_k: The k of pass@k over the runs.
         result_abbr: Name of the subset in the result, which all its runs share.
+        judged: A judge model is asked.
     """
 
     abbr: str
@@ -147,8 +147,9 @@ def _resolve(names: Sequence[str], catalogue: Catalogue, files: Mapping[str, Pat
     found: list[tuple[str, tuple[Preset, ...], Reason | None]] = []
     for name in names:
         if name in files:
-            subsets = () if files[name].suffix == ".py" else (name,)
-            own = Preset(name, str(files[name]), "own", subsets, "")
+            is_python = files[name].suffix == ".py"
+            mode, subsets = ("own", ()) if is_python else ("gen", (name,))
+            own = Preset(name, str(files[name]), mode, subsets, "")
             found.append((name, (own,), None))
             continue
         try:

@@ -73,6 +73,7 @@ def score_subset(job: ScoringJob) -> None:
     # A process of a fork server makes its own children through it, too; evaluators that expect a
     # plain fork (MATHVerifyEvaluator) then time out on every sample.
     multiprocessing.set_start_method("fork", force=True)
+    from ftbench_eval.evalplus_data import accept_limited_humaneval_plus
     from ftbench_eval.hub_data import load_from_snapshots
     from ftbench_eval.reasons import explain
 
@@ -81,6 +82,7 @@ def score_subset(job: ScoringJob) -> None:
         from opencompass.tasks import OpenICLEvalTask
 
         accept_limited_humaneval()
+        accept_limited_humaneval_plus()
         fix_language_detection()
         load_from_snapshots(os.environ)
         OpenICLEvalTask(ConfigDict(_with_judge(job))).run()
