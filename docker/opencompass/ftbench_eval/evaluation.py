@@ -275,7 +275,7 @@ class Evaluation:
         judged_samples = 0
         if subset.judged:
             forget_transcripts(self.files.results / self.settings.model_abbr, subset.abbr)
-            judged_samples = self.progress.subset(subset.abbr).expected
+            judged_samples = self.progress.subset(subset.result_abbr).expected
         network = self.settings.allow_outside_services and bool(addresses([evaluator]))
         self._scorer.submit(subset.abbr, task, judged_samples, network)
 
