@@ -16,6 +16,7 @@ from pathlib import Path
 
 from ftbench.aggregates import aggregate, unscored
 from ftbench.logs import root_cause
+from ftbench.options import run_abbrs
 from ftbench.plan import DatasetPlan, Plan
 from ftbench.runtimes.base import (
     CRASHED,
@@ -238,21 +239,23 @@ def _settle_subset(
         return dataclasses.replace(subset, status=status, reason=subset.reason or why, score=None)
     if subset.status != OK:
         return dataclasses.replace(subset, reason=subset.reason or why)
-    doubt = _doubt(subset, files.results / model_abbr / f"{subset.abbr}.json")
+    doubt = _doubt(subset, files.results / model_abbr)
     if doubt is None:
         return subset
     reason = Reason("results_unreadable", doubt, f"results/{model_abbr}/{subset.abbr}.json")
     return dataclasses.replace(subset, status=FAILED, reason=reason, score=None)
 
 
-def _doubt(subset: SubsetResult, path: Path) -> str | None:
+def _doubt(subset: SubsetResult, folder: Path) -> str | None:
     """Why an ok subset cannot be believed; None when OpenCompass's own file bears it out."""
     if subset.expected < 1 or subset.completed != subset.expected:
         return f"{subset.completed} of {subset.expected} samples have a prediction"
     if subset.score is None or not math.isfinite(subset.score):
         return f"its score is {subset.score}"
+    paths = [folder / f"{abbr}.json" for abbr in run_abbrs(subset.abbr, subset.repeats)]
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))[subset.metric]
+        values = [json.loads(p.read_text(encoding="utf-8"))[subset.metric] for p in paths]
+        value = math.fsum(values) / len(values)
     except (OSError, ValueError, KeyError, TypeError) as exc:
         return f"OpenCompass's result cannot be read: {type(exc).__name__}: {exc}"
     if value != subset.score:
