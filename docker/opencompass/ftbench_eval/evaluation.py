@@ -17,6 +17,7 @@ from ftbench.judge_client import JudgeClient
 from ftbench.schema import (
     FAILED,
     PENDING,
+    RULE_ONLY,
     DatasetResult,
     ModelFacts,
     Reason,
@@ -42,9 +43,6 @@ from ftbench_eval.resume import partial_count, repair
 from ftbench_eval.scoring import Scorer
 from ftbench_eval.secret_files import loading_secrets, read_secret
 from ftbench_eval.settings import Settings
-
-RULE_ONLY = "rule-only"
-"""A cascade without its judge: what the rules do not accept counts as wrong."""
 
 _VERSIONS = ("opencompass", "torch", "transformers", "peft", "vllm")
 
