@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import threading
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
 
 from ftbench.schema import (
@@ -99,6 +100,7 @@ class Collector:
             metrics=scored.metrics,
             completed=completed,
             correct_known=scored.correct_known,
+            unknown_why=scored.unknown_why,
             truncated=sum(known) if known else None,
         )
         counts = f"{completed} of {expected} samples"
@@ -123,14 +125,14 @@ class Collector:
             read_json(self._files.results / model / f"{abbr}.json"),
             read_json(self._files.predictions / model / f"{abbr}.json"),
             subset.config.get("n", 1),
-            compares_text=str(evaluator).rpartition(".")[2] == "AccEvaluator",
+            str(evaluator).rpartition(".")[2],
         )
         if subset.role != GENERATION:
             return scored
         own = subset.config["infer_cfg"]["inferencer"].get("max_out_len")
         limit = self._settings.max_out_len if own is None else own
         samples = count_tokens(scored.samples, self._count_tokens, limit)
-        return Scored(scored.metric, scored.score, scored.metrics, samples)
+        return replace(scored, samples=samples)
 
     def _count_tokens(self, texts: list[str]) -> list[int]:
         # A tokenizer of its own: one that inference uses at the same time is not thread-safe.

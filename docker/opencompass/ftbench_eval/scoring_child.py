@@ -60,7 +60,10 @@ def score_subset(job: ScoringJob) -> None:
         from mmengine.config import ConfigDict
         from opencompass.tasks import OpenICLEvalTask
 
+        from ftbench_eval.upstream_fixes import mend_upstream
+
         accept_limited_humaneval()
+        mend_upstream()
         OpenICLEvalTask(ConfigDict(job.config)).run()
     except Exception as exc:  # foreign code at the top of a process
         reason = explain(exc, "scoring")
