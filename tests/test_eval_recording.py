@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from ftbench_eval.recording import is_shuffled
-from ftbench_eval.verdicts import NoVerdicts, Scoring, alone, equal
+from ftbench_eval.sample_verdicts import NoVerdicts, Scoring, alone, equal
 
 GIVEN = (["a", "b", "b"], ["1", "2", "3"])
 

@@ -2,7 +2,7 @@
 
 A result has the evaluator's own details, made a list by ``BaseEvaluator.evaluate``; or, from an
 evaluator that gives none, a dict by ``OpenICLEvalTask.format_details``; and under ``RECORD`` what
-``verdicts`` noted in the scoring process. Source: OpenCompass 0.5.4.
+``recording`` notes in the scoring process. Source: OpenCompass 0.5.4.
 """
 
 from __future__ import annotations

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import sys
+import importlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from ftbench_eval.details import EXTRACTED_KEYS, RECORD, text
 from ftbench_eval.reasons import explain
-from ftbench_eval.verdicts import RECIPES, NoVerdicts, Recipe, Scoring, Verdicts
+from ftbench_eval.sample_verdicts import RECIPES, NoVerdicts, Recipe, Scoring, Verdicts
 
 
 def record_samples() -> None:
@@ -109,7 +109,7 @@ class Recorder:
             if scoring is not evaluator or args:
                 return original(scoring, *args, **kwargs)
             self._note_inputs(kwargs)
-            with _heard(evaluator, recipe) as heard:
+            with _heard(recipe) as heard:
                 outcome = original(scoring, **kwargs)
             own = functools.partial(original, scoring)
             self._note_outcome(Scoring(evaluator, own, kwargs, outcome, heard), recipe)
@@ -142,7 +142,8 @@ class Recorder:
         self._shuffled |= is_shuffled(rows, given)
         if recipe is not None and not self._why:
             try:
-                self._verdicts.append(recipe.judge(scoring))
+                verdicts = recipe.judge(scoring)
+                self._verdicts += [verdicts] if verdicts else []
             except NoVerdicts as exc:
                 self._why = str(exc)
             except Exception as exc:  # foreign code, called in a way of ours; the score stands
@@ -167,21 +168,22 @@ def is_shuffled(rows: Sequence[Any], given: Sequence[Sequence[str | None]]) -> b
 
 
 @contextlib.contextmanager
-def _heard(evaluator: Any, recipe: Recipe | None) -> Iterator[list[Any]]:
+def _heard(recipe: Recipe | None) -> Iterator[list[Any]]:
     """What the function that the recipe listens to returns meanwhile."""
     heard: list[Any] = []
-    if recipe is None or not recipe.listens_to:
+    name, _, function = (recipe.listens_to if recipe else "").partition(":")
+    if not name:
         yield heard
         return
-    module = sys.modules[type(evaluator).__module__]
-    original = getattr(module, recipe.listens_to)
+    module = importlib.import_module(name)
+    original = getattr(module, function)
 
     @functools.wraps(original)
     def listened(*args: Any, **kwargs: Any) -> Any:
         heard.append(original(*args, **kwargs))
         return heard[-1]
 
-    with _replaced(module, recipe.listens_to, listened):
+    with _replaced(module, function, listened):
         yield heard
 
 

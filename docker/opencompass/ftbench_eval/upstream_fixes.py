@@ -1,8 +1,15 @@
-"""What is amiss in OpenCompass 0.5.4 and mended where scoring begins; no metric changes."""
+"""What is amiss upstream and mended where scoring begins; no metric changes.
+
+Held against OpenCompass 0.5.4 and evalplus 0.2.1.
+"""
 
 from __future__ import annotations
 
 import functools
+import hashlib
+import json
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from ftbench_eval.recording import record_samples
@@ -14,6 +21,7 @@ def mend_upstream() -> None:
     Side effects: replaces functions of OpenCompass.
     """
     keep_skipped_math_rows()
+    score_asked_evalplus_problems()
     record_samples()
 
 
@@ -39,3 +47,44 @@ def keep_skipped_math_rows() -> None:
         return {"answer_correct": 0.0, "answer_parsed": None, "gold_parsed": ref}
 
     math_evaluator._verify_with_timeout = verify
+
+
+def score_asked_evalplus_problems() -> None:
+    """Lets HumanEval+ and MBPP+ score the first rows alone, and hands on what each problem got.
+
+    evalplus refuses unless every problem has an answer; OpenCompass mends that for MBPP+ only.
+    evalplus also keeps what the problems should give under a name that is the same for some of
+    them and for all, so that a limited run would break the next one.
+
+    Side effects: wraps ``evaluate`` and ``get_groundtruth`` of ``evalplus.evaluate`` in this
+        process, if it is installed. ``evaluate`` then returns what it writes.
+    """
+    try:
+        from evalplus import evaluate as module
+    except ImportError:
+        return
+    original, load, compute = module.evaluate, module.get_human_eval_plus, module.get_groundtruth
+
+    @functools.wraps(original)
+    def evaluate(flags: Any) -> Any:
+        samples = Path(flags.samples)
+        lines = samples.read_text(encoding="utf-8").splitlines()
+        asked = {json.loads(line)["task_id"] for line in lines}
+
+        @functools.wraps(load)
+        def load_asked(*args: Any, **kwargs: Any) -> dict[str, Any]:
+            return {key: value for key, value in load(*args, **kwargs).items() if key in asked}
+
+        module.get_human_eval_plus = load_asked
+        original(flags)
+        written = samples.with_name(f"{samples.stem}_eval_results.json")
+        return json.loads(written.read_text(encoding="utf-8"))
+
+    @functools.wraps(compute)
+    def get_groundtruth(problems: Mapping[str, Any], hashcode: str, *args: Any) -> Any:
+        if (Path(module.CACHE_DIR) / f"{hashcode}.pkl").is_file():
+            return compute(problems, hashcode, *args)
+        names = hashlib.sha256("\n".join(sorted(problems)).encode()).hexdigest()[:16]
+        return compute(problems, f"{hashcode}-{names}", *args)
+
+    module.evaluate, module.get_groundtruth = evaluate, get_groundtruth

@@ -24,6 +24,7 @@ from ftbench_eval.upstream_fixes import mend_upstream
 
 def main(folder: Path, wanted: list[str]) -> None:
     multiprocessing.set_start_method("fork", force=True)
+    write_evalplus(folder)
     from datasets import Dataset
     from mmengine.config import ConfigDict
     from opencompass.datasets.base import BaseDataset
@@ -48,6 +49,30 @@ def main(folder: Path, wanted: list[str]) -> None:
                 traceback.print_exc()
                 failures[case.name] = f"{type(exc).__name__}: {exc}"
     (folder / "failures.json").write_text(json.dumps(failures, indent=1))
+
+
+def write_evalplus(folder: Path) -> None:
+    """Writes problems like those of HumanEval+ and MBPP+, more than are asked."""
+    for variable, name in (("HUMANEVAL", "HumanEval"), ("MBPP", "Mbpp")):
+        problems = [
+            {
+                "task_id": f"{name}/{i}",
+                "prompt": "def f(x):\n",
+                "canonical_solution": "    return x + 1\n",
+                "entry_point": "f",
+                "base_input": [[1]],
+                "plus_input": [[1], [5]],
+                "atol": 0,
+                "test": "",
+                "contract": "",
+                "assertion": "",
+            }
+            for i in range(10, 20)
+        ]
+        path = folder / f"{name}Plus.jsonl"
+        path.write_text("".join(json.dumps(problem) + "\n" for problem in problems))
+        # evalplus reads them when it is imported.
+        os.environ[f"{variable}_OVERRIDE_PATH"] = str(path)
 
 
 def write(case: Case, folder: Path) -> dict[str, Any]:

@@ -63,11 +63,11 @@ class Recipe:
     """How to learn the verdicts of one evaluator class.
 
     Attributes:
-        judge: Finds them.
-        listens_to: Function in the evaluator's module whose return values are kept for it.
+        judge: Finds them; None where the evaluator's details tell.
+        listens_to: Function, ``module:name``, whose return values are kept for it.
     """
 
-    judge: Callable[[Scoring], Verdicts]
+    judge: Callable[[Scoring], Verdicts | None]
     listens_to: str = ""
 
 
@@ -135,10 +135,21 @@ def _first_generation(scoring: Scoring) -> Verdicts:
     return Verdicts([bool(results[i][0][0]) for i in range(len(scoring.pairs))], "pass@1")
 
 
+def _mbpp_plus(scoring: Scoring) -> Verdicts | None:
+    """evalplus returns what it writes (``upstream_fixes``); OpenCompass looks at the first try."""
+    if scoring.evaluator.metric != "MBPPPlus":
+        return None
+    tried = scoring.heard[-1]["eval"]
+    passed = [tried[task][0]["plus_status"] == "pass" for _, task in scoring.pairs]
+    return Verdicts(passed, "mbpp_plus_pass@1")
+
+
 def _level(reference: Any) -> float:
     """NPHardEval weighs a sample by its level, which leads its reference."""
     return float(str(reference).partition("####\n")[0])
 
+
+_LCB = "opencompass.datasets.livecodebench.evaluator"
 
 _NP_HARD = (
     "CMP_GCP_D_Evaluator",
@@ -156,12 +167,13 @@ RECIPES: Mapping[str, Recipe] = {
     "InfiniteBenchendiaEvaluator": alone("score"),
     "InfiniteBenchretrievekvEvaluator": alone("score"),
     "KaoshiEvaluator": alone("score"),
-    "LCBCodeExecutionEvaluator": Recipe(_first_generation, "code_execution_metrics"),
-    "LCBTestOutputEvaluator": Recipe(_first_generation, "test_output_metrics"),
+    "LCBCodeExecutionEvaluator": Recipe(_first_generation, f"{_LCB}:code_execution_metrics"),
+    "LCBTestOutputEvaluator": Recipe(_first_generation, f"{_LCB}:test_output_metrics"),
     "LCPassKEvaluator": Recipe(_leetcode),
     "LEvalEMEvaluator": alone("score"),
     "LambadaEvaluator": alone("accuracy"),
     "LongBenchv2Evaluator": equal("accuracy"),
+    "MBPPEvaluator": Recipe(_mbpp_plus, "evalplus.evaluate:evaluate"),
     "MusrEvaluator": alone("accuracy"),
     "NQEvaluatorCN": alone("score"),
     "OpenFinDataKWEvaluator": alone("accuracy"),
