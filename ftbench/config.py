@@ -12,9 +12,13 @@ import difflib
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ftbench.dataset_options import option_problems, option_values
 from ftbench.errors import Problem
+from ftbench.options import OPTION_NAMES
+from ftbench.own_rows import own_name
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -43,6 +47,18 @@ class ModelConf:
 
 
 @dataclass
+class DatasetConf:
+    """Options of one dataset, as those of the same name for all; null: those for all."""
+
+    limit: int | None = None
+    test_range: str | None = None
+    split: str | None = None
+    num_runs: int | None = None
+    pass_k: list[int] | None = None
+    num_shots: int | None = None
+
+
+@dataclass
 class SuiteConf:
     """A named list of datasets. Options: ``conf/suite/*.yaml``."""
 
@@ -50,6 +66,8 @@ class SuiteConf:
     """Name of the suite, empty when none is chosen."""
     datasets: list[str] = field(default_factory=list)
     """Dataset names, evaluated before those of ``datasets=[...]``."""
+    per_dataset: dict[str, DatasetConf] = field(default_factory=dict)
+    """Options of single datasets of it; ``per_dataset`` goes before them."""
 
 
 @dataclass
@@ -103,7 +121,7 @@ class RuntimeConf:
     pids_limit: int = 4096
     """docker: processes and threads at most."""
     network: str = "auto"
-    """docker: auto (on only when something must be downloaded), none, or a network's name."""
+    """docker: auto (none: data is brought before), none, or a network's name."""
     stop_grace: int = 30
     """Seconds between the request to stop and the kill."""
     python: str | None = None
@@ -137,7 +155,8 @@ class Config:
     """One evaluation."""
 
     datasets: list[str] = MISSING
-    """Dataset names, such as [mmlu,gsm8k]; an empty list is a success with nothing to do."""
+    """Dataset names, such as [mmlu,gsm8k], and your own files, such as [./quiz.jsonl]; an empty
+    list is a success with nothing to do."""
     suite: SuiteConf = field(default_factory=SuiteConf)
     model: ModelConf = field(default_factory=ModelConf)
     backend: BackendConf = field(default_factory=BackendConf)
@@ -145,6 +164,22 @@ class Config:
     tracking: TrackingConf = field(default_factory=TrackingConf)
     limit: int | None = None
     """First N rows of each subset; null: all."""
+    test_range: str | None = None
+    """Slice of the rows of each subset, such as [10:20] or [-5:]."""
+    split: str | None = None
+    """validation or test: the first or the last half of each subset's rows, at most 100."""
+    num_runs: int | None = None
+    """How often every row is asked; the score is the mean of the runs."""
+    pass_k: list[int] = field(default_factory=list)
+    """The k of pass@k, such as [1,4]; each at most num_runs."""
+    num_shots: int | None = None
+    """Examples before each question, where the preset lets choose; null: the preset's."""
+    per_dataset: dict[str, DatasetConf] = field(default_factory=dict)
+    """Options of one dataset in place of those above: per_dataset.mmlu.limit=20; a key of its own
+    for each of limit, test_range, split, num_runs, pass_k and num_shots."""
+    flag_above: float = 0.05
+    """A score is flagged where more than this share of its answers, 0 to 1, is truncated, empty or
+    unextracted (the evaluator took no answer from it)."""
     timeout: int = 3600
     """Seconds for the whole evaluation; then it is stopped and what is finished is kept."""
     workspace: str | None = None
@@ -152,6 +187,8 @@ class Config:
     data_dir: str | None = None
     """Folder that contains data/ in OpenCompass's layout; null: COMPASS_DATA_CACHE, else
     ~/.cache/opencompass."""
+    download: bool = True
+    """Download data that is not on this machine before anything is started; false: never."""
     reuse: str = "auto"
     """auto: a complete result of the same fingerprint answers at once, an unfinished one goes on;
     never: evaluate again."""
@@ -171,7 +208,6 @@ _CHOICES = {
 }
 
 _AT_LEAST = {
-    "limit": 1,
     "timeout": 1,
     "model.max_seq_len": 1,
     "backend.max_out_len": 1,
@@ -188,6 +224,8 @@ _AT_LEAST = {
 }
 
 _SHARES = ("backend.top_p", "backend.gpu_memory_utilization")
+
+_SHARES_OR_NONE = ("flag_above",)
 
 _SIZES = ("runtime.memory", "runtime.shm_size", "runtime.tmp_size")
 
@@ -210,6 +248,8 @@ def validate(cfg: DictConfig) -> list[Problem]:
     problems += _missing(cfg)
     problems += _out_of_range(cfg)
     problems += _contradictions(cfg)
+    own = [(str(key), option_values(conf)) for key, conf in own_options(cfg)]
+    problems += option_problems(option_values(cfg), own, shown_names(cfg))
     return problems
 
 
@@ -221,6 +261,9 @@ def closest(word: str, known: Iterable[str]) -> str:
 
 def closest_key(name: str) -> str:
     """A hint at the key that was meant, wherever in the configuration it stands."""
+    if name.startswith("per_dataset."):
+        dataset, _, option = name.rpartition(".")
+        return closest(option, OPTION_NAMES).replace("'", f"'{dataset}.", 1)
     keys = list(flatten(Config(datasets=[]), keep_unset=True))
     if "." not in name:
         keys += [f.name for f in dataclasses.fields(Config) if f.name not in keys]
@@ -281,6 +324,10 @@ def _out_of_range(cfg: DictConfig) -> Iterator[Problem]:
         value = OmegaConf.select(cfg, key)
         if not 0 < value <= 1:
             yield Problem(f"{key}={value}", "must be above 0 and at most 1")
+    for key in _SHARES_OR_NONE:
+        value = OmegaConf.select(cfg, key)
+        if not 0 <= value <= 1:
+            yield Problem(f"{key}={value}", "must be between 0 and 1")
     for key in _SIZES:
         value = OmegaConf.select(cfg, key)
         if value is not None and not re.fullmatch(r"[1-9]\d*[bkmgBKMG]?", value):
@@ -297,7 +344,8 @@ def _contradictions(cfg: DictConfig) -> Iterator[Problem]:
         yield Problem("backend.custom_prompt", f"is longer than {_MAX_PROMPT} bytes")
     for name in dataset_names(cfg):
         # A list inside the list gets here as it is.
-        if not str(name).strip() or re.search(r"[,\s\[\]]", str(name)):
+        is_name = str(name).strip() and not re.search(r"[,\s\[\]]", str(name))
+        if not is_name and not (isinstance(name, str) and looks_like_a_file(name)):
             happened = "a dataset name has no comma, space or bracket"
             yield Problem(f"datasets: '{name}'", happened, "datasets=[mmlu,gsm8k]")
 
@@ -318,6 +366,24 @@ def dataset_names(cfg: Config | DictConfig) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*cfg.suite.datasets, *chosen]))
 
 
+def looks_like_a_file(name: str) -> bool:
+    """Whether a dataset name is the path of a user's own file; a bare ``.py`` may be a preset."""
+    return name.endswith((".jsonl", ".csv")) or (
+        name.endswith(".py") and name.startswith(("./", "../", "/", "~"))
+    )
+
+
+def shown_names(cfg: Config | DictConfig) -> tuple[str, ...]:
+    """The dataset names as tables show them: a file's is its stem."""
+    names = map(str, dataset_names(cfg))
+    return tuple(own_name(Path(n)) if looks_like_a_file(n) else n for n in names)
+
+
+def own_options(cfg: Config | DictConfig) -> list[tuple[str, Any]]:
+    """The options of single datasets, those of the suite first: what comes later wins."""
+    return [*cfg.suite.per_dataset.items(), *cfg.per_dataset.items()]
+
+
 def flatten(config: Config, keep_unset: bool = False) -> dict[str, str]:
     """The configuration as flat ``group.key`` text, in the order of the fields.
 
@@ -329,12 +395,11 @@ def flatten(config: Config, keep_unset: bool = False) -> dict[str, str]:
 
     def walk(value: Any, prefix: str) -> None:
         for key, item in value.items():
-            if isinstance(item, dict):
+            if isinstance(item, dict) and (item or not keep_unset):
                 walk(item, f"{prefix}{key}.")
             elif item is not None or keep_unset:
-                flat[f"{prefix}{key}"] = (
-                    ",".join(map(str, item)) if isinstance(item, list) else str(item)
-                )
+                is_many = isinstance(item, list | dict)
+                flat[f"{prefix}{key}"] = ",".join(map(str, item)) if is_many else str(item)
 
     walk(dataclasses.asdict(config), "")
     return flat

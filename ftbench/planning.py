@@ -11,14 +11,16 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from ftbench.aggregates import own_groups
 from ftbench.checkpoint import hash_folder
 from ftbench.choosing import Chosen, ChosenDataset
 from ftbench.config import Config, flatten, num_gpus
-from ftbench.dataset_files import linked_data, place_of
+from ftbench.data import contents_of, linked_data
 from ftbench.host import Host
 from ftbench.image import image_name
 from ftbench.model_source import ModelSource
 from ftbench.plan import DatasetPlan, ModelPlan, Mount, Plan, TrackingPlan
+from ftbench.preset import Preset
 from ftbench.program import lock_hash, program_hash
 from ftbench.schema import SCHEMA_VERSION
 from ftbench.uris import sqlite_path, strip_credentials
@@ -39,7 +41,6 @@ _GENERATION_KEYS = (
     "backend.custom_prompt",
     "backend.seed",
     "backend.merge_adapter",
-    "limit",
 )
 """Settings that can change a prediction; a change of any other key reuses what is there."""
 
@@ -61,7 +62,7 @@ def make_plan(config: Config, host: Host, source: ModelSource, chosen: Chosen, n
     workspace = host.path(config.workspace or f"ftbench_workspace/{abbr}").resolve()
     found = find_run(workspace, fingerprint) if config.reuse == "auto" else None
     run_dir = found.run_dir if found else new_run_dir(workspace, now)
-    network = _network(config, chosen)
+    network = None if config.runtime.network in ("auto", "none") else config.runtime.network
     runtime = config.runtime
     return Plan(
         runtime=runtime.name,
@@ -75,7 +76,7 @@ def make_plan(config: Config, host: Host, source: ModelSource, chosen: Chosen, n
         parameters=_parameters(config),
         command=tuple(strip_credentials(argument)[0] for argument in host.command),
         tracking=plan_tracking(config, host),
-        environment=_environment(config, host, source, chosen, run_dir, abbr, fingerprint, network),
+        environment=_environment(config, host, source, chosen, run_dir, abbr, fingerprint),
         secrets=tuple(sorted(host.secrets)) if network else (),
         mounts=_mounts(source, chosen, host, run_dir),
         timeout_s=config.timeout,
@@ -91,6 +92,7 @@ def make_plan(config: Config, host: Host, source: ModelSource, chosen: Chosen, n
         user=host.user,
         python=runtime.python,
         environment_folder=_ready_environment(config, host),
+        flag_above=config.flag_above,
     )
 
 
@@ -116,10 +118,25 @@ def fingerprint_parts(
         "num_gpus": str(gpus),
         "base": source.base_identity or source.base,
         "adapter_sha256": source.adapter_sha256,
-        "datasets": json.dumps([[name, preset.path] for name, preset in chosen.presets]),
+        "datasets": json.dumps(
+            [[d.name, _identity(d, preset)] for d in chosen.datasets for preset in d.presets]
+        ),
         "data_sha256": _data_hash(chosen, host),
+        "options": _options_json(chosen),
     }
     return parts | {key: flat[key] for key in _GENERATION_KEYS if key in flat}
+
+
+def _identity(dataset: ChosenDataset, preset: Preset) -> str:
+    # A file is its content: neither its folder nor the user's way to write it changes a score.
+    return f"{dataset.own.path.suffix} {dataset.own.sha256}" if dataset.own else preset.path
+
+
+def _options_json(chosen: Chosen) -> str:
+    """What DATASET_OPTIONS says: the same whether said for all datasets or for each."""
+    given = {dataset.name: dataset.options.given() for dataset in chosen.datasets}
+    given = {name: options for name, options in given.items() if options}
+    return json.dumps(given, ensure_ascii=False) if given else ""
 
 
 def _ready_environment(config: Config, host: Host) -> Path | None:
@@ -145,13 +162,12 @@ def _data_hash(chosen: Chosen, host: Host) -> str:
     cache = host.cache_dir / "hashes.json"
     digest = hashlib.sha256()
     places = {
-        source.path: place_of(source, chosen.data_dir, host.hub_dir)
-        for _, preset in chosen.presets
-        for source in preset.sources
+        source.path: contents_of(source, chosen.data_dir, host.hub_dir)
+        for _, source in chosen.sources
         if source.kind != "bundled"
     }
-    for path, place in sorted(places.items()):
-        found = hash_folder(place, cache) if place.exists() else "missing"
+    for path, contents in sorted(places.items()):
+        found = "+".join(hash_folder(place, cache) for place in contents) or "missing"
         digest.update(f"{path}={found}\n".encode())
     return digest.hexdigest()
 
@@ -189,21 +205,13 @@ def _dataset_plan(dataset: ChosenDataset) -> DatasetPlan:
         mode=modes.pop() if len(modes) == 1 else "mixed",
         subsets=dataset.subsets,
         data_paths=tuple(s.path for s in sources if s.kind in ("download", "local")),
+        groups=own_groups((p.groups, abbrs) for p, abbrs in dataset.abbrs),
         options=dataset.options,
     )
 
 
 def _parameters(config: Config) -> dict[str, str]:
     return {key: strip_credentials(value)[0] for key, value in flatten(config).items()}
-
-
-def _network(config: Config, chosen: Chosen) -> str | None:
-    asked = config.runtime.network
-    if asked == "none":
-        return None
-    if asked != "auto":
-        return asked
-    return "bridge" if chosen.missing else None
 
 
 def _environment(
@@ -214,7 +222,6 @@ def _environment(
     run_dir: Path,
     abbr: str,
     fingerprint: str,
-    network: str | None,
 ) -> dict[str, str]:
     model, backend, runtime = config.model, config.backend, config.runtime
     contract = {
@@ -235,7 +242,8 @@ def _environment(
         "DTYPE": model.dtype,
         "TRUST_REMOTE_CODE": str(model.trust_remote_code).lower(),
         "SEED": backend.seed,
-        "LIMIT": config.limit or "",
+        "DATASET_OPTIONS": _options_json(chosen),
+        "DATASET_FILES": _files_json(chosen),
         "GPU_MEMORY_UTILIZATION": backend.gpu_memory_utilization,
         "FINGERPRINT": fingerprint,
         "OUTPUT_PATH": str(run_dir),
@@ -246,26 +254,32 @@ def _environment(
     }
     # As many numeric threads as processors made a run six times slower on a busy machine.
     threads = runtime.cpu_threads or max(1, host.processors // 2)
-    libraries = {"OMP_NUM_THREADS": threads, "HF_HUB_CACHE": str(host.hub_dir)}
-    if network is None:
-        libraries |= {"HF_HUB_OFFLINE": 1, "HF_DATASETS_OFFLINE": 1, "TRANSFORMERS_OFFLINE": 1}
+    libraries = {
+        "OMP_NUM_THREADS": threads,
+        "HF_HUB_CACHE": str(host.hub_dir),
+        "HF_HUB_OFFLINE": 1,
+        "HF_DATASETS_OFFLINE": 1,
+        "TRANSFORMERS_OFFLINE": 1,
+    }
     return {name: str(value) for name, value in (contract | libraries).items()}
+
+
+def _files_json(chosen: Chosen) -> str:
+    files = {d.name: str(d.own.path) for d in chosen.datasets if d.own}
+    return json.dumps(files, ensure_ascii=False) if files else ""
 
 
 def _mounts(source: ModelSource, chosen: Chosen, host: Host, run_dir: Path) -> tuple[Mount, ...]:
     """Every folder keeps its path, so that the written config and the logs hold outside as well."""
-    data_missing = any(item.source.kind == "download" for item in chosen.missing)
-    hub_missing = any(item.source.kind == "hub" for item in chosen.missing)
-    uses_hub = any(s.kind == "hub" for _, preset in chosen.presets for s in preset.sources)
+    uses_hub = any(source.is_on_hub for _, source in chosen.sources)
     folders = (source.base_folder, source.adapter)
     read_only = [folder for folder in folders if folder is not None and folder.exists()]
     read_only += [linked for folder in list(read_only) for linked in linked_folders(folder)]
-    read_only += linked_data(chosen.presets, chosen.data_dir, host.hub_dir)
+    read_only += linked_data(chosen.sources, chosen.data_dir, host.hub_dir)
+    read_only += [chosen.data_dir] if chosen.data_dir.is_dir() else []
+    read_only += [host.hub_dir] if uses_hub and host.hub_dir.is_dir() else []
+    read_only += [dataset.own.path for dataset in chosen.datasets if dataset.own]
     mounts = {folder: Mount(folder, str(folder)) for folder in read_only}
-    if chosen.data_dir.is_dir() or data_missing:
-        mounts[chosen.data_dir] = Mount(chosen.data_dir, str(chosen.data_dir), not data_missing)
-    if uses_hub:
-        mounts[host.hub_dir] = Mount(host.hub_dir, str(host.hub_dir), not hub_missing)
     mounts[run_dir] = Mount(run_dir, str(run_dir), read_only=False)
     return tuple(mounts.values())
 

@@ -18,7 +18,17 @@ VARIANTS = ("cpu", "cuda")
 
 ENTRYPOINT = "eval_entrypoint.py"
 
-_SHARED = ("schema.py", "options.py", "catalogue.py", "catalogue.json")
+_SHARED = (
+    "schema.py",
+    "options.py",
+    "aggregates.py",
+    "validity.py",
+    "hub_cache.py",
+    "own_rows.py",
+    "preset.py",
+    "catalogue.py",
+    "catalogue.json",
+)
 """Files of the host package that the program shares; its ``__init__`` is not among them."""
 
 

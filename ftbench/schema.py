@@ -45,7 +45,8 @@ VARIABLES: dict[str, str] = {
     "DTYPE": "auto, float32, float16 or bfloat16",
     "TRUST_REMOTE_CODE": "true: run code that comes with the model",
     "SEED": "seed of every random generator, an integer",
-    "LIMIT": "first N rows of each subset; empty: all",
+    "DATASET_OPTIONS": "JSON object: dataset name to its options (ftbench/options.py); empty: none",
+    "DATASET_FILES": "JSON object: dataset name to the user's own file; empty: none",
     "GPU_MEMORY_UTILIZATION": "share of GPU memory that vLLM may take, above 0 up to 1",
     "FINGERPRINT": "content fingerprint of the evaluation, 64 hex digits",
     "OUTPUT_PATH": "the run folder, which receives configs, logs, predictions, results",
@@ -161,7 +162,7 @@ class SubsetResult:
         metric: Name of the headline metric; empty until scored.
         score: The headline metric, unrounded, in the evaluator's own unit (most: percent).
         metrics: All numeric metrics, unrounded.
-        expected: Samples that the dataset has (after LIMIT).
+        expected: Samples that are asked, with all repeats.
         completed: Samples that have a prediction.
         correct_known: Samples whose correctness is known; fewer than completed when OpenCompass
             does not say, or its details do not reproduce its metric.
@@ -176,6 +177,7 @@ class SubsetResult:
         preset: OpenCompass preset file, below ``opencompass/configs/datasets``.
         prompt_hash: sha256 of the dataset's prompt and retrieval configuration, 16 hex digits.
         data_hash: sha256 of the rows that are asked, 16 hex digits.
+        flags: Why the score should not be taken at its face, a sentence each.
     """
 
     abbr: str
@@ -200,6 +202,7 @@ class SubsetResult:
     mode: str = "gen"
     prompt_hash: str = ""
     data_hash: str = ""
+    flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -224,11 +227,13 @@ class GroupResult:
     Attributes:
         name: OpenCompass's name of the group, such as ``mmlu-humanities``.
         metric: Name of the metric; ``mixed`` where the subsets' differ; empty until scored.
-        score: Unweighted mean of its members (subsets, or groups in it) that are ok, unrounded;
-            None when none is.
+        score: Unweighted mean of its members (subsets, or groups in it) that are ok, unrounded,
+            or by OpenCompass's own weights where it has some; None when none is.
         weighted_score: Mean of its subsets weighted by their samples, unrounded.
         subsets_done, subsets_total: The coverage of both.
-        samples: Samples in the subsets that are ok.
+        samples: Rows in the subsets that are ok, each once however often it was asked.
+        members, weights: As in ``Group``, with the abbrs of this run.
+        flags: Why the score should not be taken at its face, a sentence each.
     """
 
     name: str
@@ -238,6 +243,9 @@ class GroupResult:
     subsets_done: int = 0
     subsets_total: int = 0
     samples: int = 0
+    members: tuple[str, ...] = ()
+    weights: tuple[float, ...] = ()
+    flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -212,20 +212,27 @@ def test_headline_is_opencompass_preference_then_the_first() -> None:
 
 
 @pytest.mark.parametrize(
-    ("share", "score", "expected"),
+    ("correct", "score", "expected"),
     [
-        (1 / 3, 100 / 3, True),
-        (1 / 3, 33.33, True),
-        (1 / 3, 1 / 3, True),
-        (1 / 3, 33.3, False),
+        ([True, False, False], 100 / 3, True),
+        ([True, False, False], 33.33, True),
+        ([True, False, False], 1 / 3, True),
+        ([True, False, False], 33.3, False),
         # round(share, 4) * 100, as CrowspairsEvaluator rounds
-        (2 / 7, 28.57, True),
-        (0.0, 0.0, True),
-        (0.5, 50.1, False),
+        ([True, True, *[False] * 5], 28.57, True),
+        ([False], 0.0, True),
+        ([True, None], 100.0, False),
+        ([], 0.0, False),
     ],
 )
-def test_reproduces(share: float, score: float, expected: bool) -> None:
-    assert reproduces(share, score) is expected
+def test_reproduces(correct: list[bool | None], score: float, expected: bool) -> None:
+    assert reproduces(correct, score) is expected
+
+
+def test_reproduces_weighs_samples() -> None:
+    assert reproduces([True, False], 25.0, [1, 3])
+    assert not reproduces([True, False], 50.0, [1, 3])
+    assert not reproduces([True, False], 50.0, [1])
 
 
 def test_count_tokens_marks_outputs_that_filled_the_limit() -> None:

@@ -68,7 +68,8 @@ def test_make_plan_fills_the_contract_with_the_program(world: Path) -> None:
         "DTYPE": "auto",
         "TRUST_REMOTE_CODE": "false",
         "SEED": "0",
-        "LIMIT": "7",
+        "DATASET_OPTIONS": '{"gsm8k": {"limit": 7}}',
+        "DATASET_FILES": "",
         "GPU_MEMORY_UTILIZATION": "0.9",
         "FINGERPRINT": plan.fingerprint,
         "OUTPUT_PATH": str(plan.run_dir),
@@ -96,12 +97,12 @@ def test_make_plan_goes_on_with_an_unfinished_run_unless_told_otherwise(world: P
     ("asked", "dataset", "network"),
     [
         ("auto", "gsm8k", None),
-        ("auto", "hle", "bridge"),
-        ("none", "hle", None),
+        ("auto", "hle", None),
+        ("none", "gsm8k", None),
         ("mine", "gsm8k", "mine"),
     ],
 )
-def test_network_is_on_only_when_needed_or_named(
+def test_network_is_on_only_when_named(
     asked: str, dataset: str, network: str | None, world: Path
 ) -> None:
     host = make_host(world, secrets={"OC_JUDGE_API_KEY": "key-123", "HF_TOKEN": "hf-123"})
@@ -109,7 +110,8 @@ def test_network_is_on_only_when_needed_or_named(
     assert plan.network == network
     # Secrets go where the network goes, and only their names are written.
     assert plan.secrets == (("HF_TOKEN", "OC_JUDGE_API_KEY") if network else ())
-    assert ("HF_HUB_OFFLINE" in plan.environment) is (network is None)
+    # Models and data are on this machine; only a judge or a benchmark's own server is asked.
+    assert plan.environment["HF_HUB_OFFLINE"] == "1"
     write_plan(plan)
     text = plan.files.plan.read_text()
     assert "key-123" not in text and "hf-123" not in text
@@ -122,11 +124,17 @@ def test_mounts_are_read_only_but_the_run_folder(world: Path) -> None:
     assert plan.mounts == (*(Mount(folder, str(folder)) for folder in read_only), own)
 
 
-def test_mounts_let_what_is_missing_be_written(world: Path) -> None:
+def test_mounts_leave_out_folders_that_are_not_there(world: Path) -> None:
     shutil.rmtree(world / "compass")
     plan = planned(make_config(datasets=["gsm8k", "hle"]), make_host(world))
-    writable = [mount.source for mount in plan.mounts if not mount.read_only]
-    assert writable == [world / "compass", world / "hub", plan.run_dir]
+    assert [m.source for m in plan.mounts] == [world / "base", world / "out", plan.run_dir]
+
+
+def test_mounts_hold_the_hub_cache_for_a_dataset_of_the_hub(world: Path) -> None:
+    (world / "hub").mkdir()
+    for dataset, mounted in {"gsm8k": False, "hle": True}.items():
+        mounts = planned(make_config(datasets=[dataset]), make_host(world)).mounts
+        assert (Mount(world / "hub", str(world / "hub")) in mounts) is mounted
 
 
 def test_mounts_follow_links_out_of_a_folder(world: Path) -> None:
@@ -205,7 +213,6 @@ def test_choose_datasets_takes_a_name_of_several_presets_for_one_dataset(tmp_pat
 
 def test_choose_datasets_looks_in_the_given_data_folder(weird_tmp_path: Path) -> None:
     config = make_config(data_dir="mine", datasets=["gsm8k"])
-    chosen = choose_datasets(config, make_host(weird_tmp_path, hub_offline=True), CATALOGUE)
+    chosen = choose_datasets(config, make_host(weird_tmp_path), CATALOGUE)
     assert chosen.data_dir == weird_tmp_path / "mine"
     assert [m.place for m in chosen.missing] == [weird_tmp_path / "mine" / "data" / "gsm8k"]
-    assert chosen.hub_offline

@@ -38,7 +38,18 @@ def test_program_files_are_the_entrypoint_its_package_and_the_shared_modules():
     assert {"eval_entrypoint.py", "ftbench_eval/main.py"} <= names
     shared = {name for name in names if name.startswith("ftbench/")}
     assert shared == {
-        f"ftbench/{name}" for name in ("schema.py", "options.py", "catalogue.py", "catalogue.json")
+        f"ftbench/{name}"
+        for name in (
+            "schema.py",
+            "options.py",
+            "aggregates.py",
+            "validity.py",
+            "hub_cache.py",
+            "own_rows.py",
+            "preset.py",
+            "catalogue.py",
+            "catalogue.json",
+        )
     }
     assert not any("__pycache__" in name for name in names)
 

@@ -22,7 +22,7 @@ class Checked:
     """One subset, built once.
 
     Attributes:
-        rows: Samples it has.
+        rows: Samples it has, in one run.
         prompt_hash: sha256 of prompt, examples and inferencer settings, 16 hex digits.
         data_hash: sha256 of the rows that are asked, 16 hex digits.
         reason: Why it cannot run, or None.
@@ -73,7 +73,11 @@ def _hash(text: str) -> str:
 def _load_rows(config: Any) -> Any:
     from opencompass.utils import build_dataset_from_cfg
 
-    return build_dataset_from_cfg(config).test
+    dataset = build_dataset_from_cfg(config)
+    ids = config["infer_cfg"].get("retriever", {}).get("fix_id_list") or []
+    if ids and max(ids) >= len(dataset.train):
+        raise Refused("unsupported", f"it has {len(dataset.train)} rows to take examples from")
+    return dataset.test
 
 
 def _data_reason(reason: Reason, config: Any) -> Reason:

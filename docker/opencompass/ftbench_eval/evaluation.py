@@ -11,6 +11,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ftbench.aggregates import unscored
 from ftbench.catalogue import load_catalogue
 from ftbench.schema import (
     FAILED,
@@ -23,6 +24,7 @@ from ftbench.schema import (
 )
 from ftbench_eval.checks import Checked, check
 from ftbench_eval.collecting import Collector
+from ftbench_eval.hub_data import load_from_snapshots
 from ftbench_eval.infer import count_calls, infer_subset, inputs_per_sample
 from ftbench_eval.merge import merge_adapter
 from ftbench_eval.model_config import ModelDecision, decide
@@ -67,8 +69,10 @@ class Evaluation:
         """
         self.output.say("ftbench: loading OpenCompass")
         use_real_python_root()
+        load_from_snapshots(os.environ)
         with loading_secrets(self.settings.secrets_folder, os.environ):
-            chosen = choose(self.settings.datasets, load_catalogue(), self.settings.limit)
+            settings = self.settings
+            chosen = choose(settings.datasets, load_catalogue(), settings.options, settings.files)
             self.progress.update(versions=versions(), datasets=pending_results(chosen))
             for item in chosen:
                 if item.reason is not None:
@@ -94,10 +98,19 @@ class Evaluation:
             opencompass_type=", ".join(sorted(types)),
             chat_template=decision.chat_template,
             merged=bool(decision.merge_because),
-            notes=decision.notes + judge_notes(chosen),
+            notes=decision.notes + judge_notes(chosen) + self._repeat_notes(chosen),
         )
         self.progress.update(model=facts)
         return files, decision
+
+    def _repeat_notes(self, chosen: Sequence[Chosen]) -> tuple[str, ...]:
+        if self.settings.temperature > 0:
+            return ()
+        return tuple(
+            f"{item.name}: its runs are identical, because the temperature is 0."
+            for item in chosen
+            if any(subset.runs > 1 for subset in item.subsets)
+        )
 
     def _check_datasets(self, chosen: Sequence[Chosen], decision: ModelDecision) -> list[Checked]:
         subsets = [subset for item in chosen for subset in item.subsets]
@@ -106,21 +119,32 @@ class Evaluation:
         # Written and read back, so that classes become names, as the stock command does.
         drafted = write_config({"datasets": [s.config for s in subsets]}, self.scratch / "draft.py")
         ready = []
+        by_result: dict[str, Checked] = {}
         for subset, config in zip(subsets, drafted["datasets"], strict=True):
-            checked = self._check(replace(subset, config=config), decision)
-            self.progress.settle(
-                subset.abbr,
-                expected=checked.rows,
-                prompt_hash=checked.prompt_hash,
-                data_hash=checked.data_hash,
-                seconds=self.seconds.get(subset.abbr, 0.0),
-                **({"status": FAILED, "reason": checked.reason} if checked.reason else {}),
-            )
+            asked = replace(subset, config=config)
+            if subset.result_abbr in by_result:  # another run of the same rows
+                checked = replace(by_result[subset.result_abbr], subset=asked)
+            else:
+                checked = self._check(asked, decision)
+                by_result[subset.result_abbr] = checked
+                self._settle_checked(checked)
             if checked.reason is None:
                 ready.append(checked)
-            else:
-                self.output.say(f"{subset.dataset}: {subset.abbr} failed: {checked.reason.message}")
         return ready
+
+    def _settle_checked(self, checked: Checked) -> None:
+        subset = checked.subset
+        self.progress.settle(
+            subset.result_abbr,
+            expected=checked.rows * subset.runs,
+            prompt_hash=checked.prompt_hash,
+            data_hash=checked.data_hash,
+            seconds=self.seconds.get(subset.result_abbr, 0.0),
+            **({"status": FAILED, "reason": checked.reason} if checked.reason else {}),
+        )
+        if checked.reason is not None:
+            name = subset.result_abbr
+            self.output.say(f"{subset.dataset}: {name} failed: {checked.reason.message}")
 
     def _check(self, subset: Subset, decision: ModelDecision) -> Checked:
         if subset.role in decision.unsupported:
@@ -206,14 +230,14 @@ class Evaluation:
                     model.wrappers[subset.role],
                     decision.configs[subset.role],
                     self.files.root,
-                    self.settings.seed,
+                    self.settings.seed + subset.run,
                 )
             except Exception as exc:  # foreign code; what fails is this subset only
-                self._note_seconds(subset.abbr, started)
+                self._note_seconds(subset.result_abbr, started)
                 _release_gpu_memory()
                 collector.fail(subset.abbr, explain(exc, "inference"))
             else:
-                self._note_seconds(subset.abbr, started)
+                self._note_seconds(subset.result_abbr, started)
                 self._submit(subset, decision)
 
     def _submit(self, subset: Subset, decision: ModelDecision) -> None:
@@ -227,8 +251,8 @@ class Evaluation:
         self._scorer.submit(subset.abbr, task)
 
     def _note_seconds(self, abbr: str, started: float) -> None:
-        before = self.seconds.get(abbr, 0.0)
-        self.progress.settle(abbr, seconds=before + time.monotonic() - started)
+        self.seconds[abbr] = self.seconds.get(abbr, 0.0) + time.monotonic() - started
+        self.progress.settle(abbr, seconds=self.seconds[abbr])
 
     def _prediction(self, abbr: str) -> Path:
         return self.files.predictions / self.settings.model_abbr / f"{abbr}.json"
@@ -246,9 +270,10 @@ class _Counter:
         self._expected = 0
 
     def begin(self, subset: Subset, done: int) -> None:
-        self._abbr, self._before, self._inputs = subset.abbr, done, 0
+        self._abbr, self._inputs = subset.result_abbr, 0
         self._per_sample = inputs_per_sample(subset)
-        self._expected = self._progress.subset(subset.abbr).expected
+        self._expected = self._progress.subset(subset.result_abbr).expected
+        self._before = done + subset.run * self._expected // subset.runs
 
     def add(self, inputs: int) -> None:
         self._inputs += inputs
@@ -264,9 +289,13 @@ def pending_results(chosen: Sequence[Chosen]) -> list[DatasetResult]:
             status=FAILED if item.reason else PENDING,
             reason=item.reason,
             subsets=tuple(
-                SubsetResult(abbr=s.abbr, name=s.name, preset=s.preset, mode=s.mode)
+                SubsetResult(
+                    abbr=s.result_abbr, name=s.name, preset=s.preset, mode=s.mode, repeats=s.runs
+                )
                 for s in item.subsets
+                if s.run == 0
             ),
+            groups=unscored(item.groups),
         )
         for item in chosen
     ]

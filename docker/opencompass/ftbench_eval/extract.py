@@ -47,14 +47,17 @@ class Scored:
         score: Its value, in the evaluator's own unit.
         metrics: Every numeric metric.
         samples: In dataset order, repeat after repeat.
-        unknown_why: Why the correctness of some samples is not known, or empty.
     """
 
     metric: str
     score: float
     metrics: dict[str, float]
     samples: tuple[Sample, ...]
-    unknown_why: str = ""
+
+    @property
+    def unknown_why(self) -> str:
+        """Why the correctness of some samples is not known, or empty."""
+        return next((s.unknown_why for s in self.samples if s.unknown_why), "")
 
     @property
     def correct_known(self) -> int:
@@ -91,7 +94,7 @@ def read_scored(
     for position, (answer, row) in enumerate(zip(answers, told.rows, strict=True)):
         repeat, index = divmod(position, rows_per_repeat)
         samples.append(_sample(abbr, answer, index, repeat, row, why))
-    return Scored(metric, metrics[metric], metrics, tuple(samples), why)
+    return Scored(metric, metrics[metric], metrics, tuple(samples))
 
 
 def why_not_told(told: Rows, metrics: Mapping[str, float], metric: str, evaluator: str) -> str:
@@ -103,23 +106,21 @@ def why_not_told(told: Rows, metrics: Mapping[str, float], metric: str, evaluato
         metric: The one of them that is the share of correct samples.
         evaluator: Class name.
     """
-    known = [row.correct for row in told.rows if row.correct is not None]
+    correct = [row.correct for row in told.rows]
+    known = len(correct) - correct.count(None)
     if told.why:
         return told.why
     if not known or evaluator in NO_VERDICTS:
         return why_unknown(evaluator)
-    if len(known) < len(told.rows):
-        return f"{evaluator} judged {len(known)} of {len(told.rows)} samples"
+    if known < len(correct):
+        return f"{evaluator} judged {known} of {len(correct)} samples"
     if metric not in metrics:
         return f"{evaluator} does not report {metric}, which its verdicts would give"
-    weights = told.weights or (1.0,) * len(known)
-    if len(weights) != len(known) or sum(weights) <= 0:
-        return f"the weights of {evaluator}'s samples are not known"
-    share = sum(w for w, right in zip(weights, known, strict=True) if right) / sum(weights)
-    if reproduces(share, metrics[metric]):
+    if reproduces(correct, metrics[metric], told.weights):
         return ""
+    share = 100 * (_share(correct, told.weights) or 0.0)
     return (
-        f"the verdicts on single samples give {100 * share:.2f} %, "
+        f"the verdicts on single samples give {share:.2f} %, "
         f"where OpenCompass reports {metric} {metrics[metric]:.2f}"
     )
 
@@ -154,20 +155,28 @@ def headline(metrics: Mapping[str, float]) -> str:
     return next((name for name in METRIC_WHITELIST if name in metrics), next(iter(metrics)))
 
 
-def reproduces(share: float, score: float) -> bool:
-    """Whether a share of correct samples is the score, as percent or as a fraction.
+def reproduces(correct: Sequence[bool | None], score: float, weights: Sequence[float] = ()) -> bool:
+    """Whether the share of correct samples is the score, as percent or as a fraction.
 
     Args:
-        share: 0 to 1.
+        correct: One per sample; any unknown makes the answer False.
         score: As reported; some evaluators round it, to two digits or more.
+        weights: What each sample counts; empty: all alike.
     """
-    return (
-        any(
-            abs(value - score) < 1e-6 or any(abs(round(value, n) - score) < 1e-9 for n in (2, 3, 4))
-            for value in (100 * share, share)
-        )
-        or abs(100 * round(share, 4) - score) < 1e-9
-    )
+    share = _share(correct, weights)
+    if share is None:
+        return False
+    rounded = [round(value, digits) for value in (100 * share, share) for digits in (2, 3, 4)]
+    values = [100 * share, share, *rounded, 100 * round(share, 4)]
+    return any(abs(value - score) < 1e-6 for value in values)
+
+
+def _share(correct: Sequence[bool | None], weights: Sequence[float]) -> float | None:
+    """The weighted share of correct samples, 0 to 1; None when it is not known."""
+    weights = weights or [1.0] * len(correct)
+    if None in correct or len(weights) != len(correct) or sum(weights) <= 0:
+        return None
+    return sum(w for w, right in zip(weights, correct, strict=True) if right) / sum(weights)
 
 
 def count_tokens(

@@ -41,6 +41,18 @@ def accept_limited_humaneval() -> None:
     )
 
 
+def fix_language_detection() -> None:
+    """Makes langdetect, which IFEval asks for a text's language, answer the same every time.
+
+    Side effects: seeds its generator in this process; unseeded, short texts vary between runs.
+    """
+    try:
+        from langdetect import DetectorFactory
+    except ImportError:
+        return
+    DetectorFactory.seed = 0
+
+
 def score_subset(job: ScoringJob) -> None:
     """Scores a subset; benchmarks execute or ``eval`` what a model wrote, hence a process for each.
 
@@ -54,6 +66,7 @@ def score_subset(job: ScoringJob) -> None:
     # A process of a fork server makes its own children through it, too; evaluators that expect a
     # plain fork (MATHVerifyEvaluator) then time out on every sample.
     multiprocessing.set_start_method("fork", force=True)
+    from ftbench_eval.hub_data import load_from_snapshots
     from ftbench_eval.reasons import explain
 
     try:
@@ -63,6 +76,8 @@ def score_subset(job: ScoringJob) -> None:
         from ftbench_eval.upstream_fixes import mend_upstream
 
         accept_limited_humaneval()
+        fix_language_detection()
+        load_from_snapshots(os.environ)
         mend_upstream()
         OpenICLEvalTask(ConfigDict(job.config)).run()
     except Exception as exc:  # foreign code at the top of a process
