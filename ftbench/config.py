@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from ftbench.dataset_options import option_problems, option_values
 from ftbench.errors import Problem
@@ -151,6 +152,29 @@ class TrackingConf:
 
 
 @dataclass
+class JudgeConf:
+    """The model that judges answers where rules cannot. Options: ``conf/judge/*.yaml``.
+
+    Its key comes from the environment variable OC_JUDGE_API_KEY and from nowhere else.
+    """
+
+    model: str | None = None
+    """Name of the judge model at its endpoint; null: no judge."""
+    api_base: str | None = None
+    """OpenAI-compatible endpoint, such as http://gpu-box:8000/v1 (without /chat/completions)."""
+    temperature: float = 0.0
+    """Sampling temperature; 0 is greedy."""
+    max_out_len: int = 4096
+    """Limit of one reply in tokens; a reply that is cut is no verdict."""
+    request_timeout: int = 120
+    """Seconds that one request may take."""
+    retries: int = 5
+    """Further tries, with growing pauses, of a request that is not answered."""
+    concurrency: int = 8
+    """Requests at a time."""
+
+
+@dataclass
 class Config:
     """One evaluation."""
 
@@ -162,6 +186,7 @@ class Config:
     backend: BackendConf = field(default_factory=BackendConf)
     runtime: RuntimeConf = field(default_factory=RuntimeConf)
     tracking: TrackingConf = field(default_factory=TrackingConf)
+    judge: JudgeConf = field(default_factory=JudgeConf)
     limit: int | None = None
     """First N rows of each subset; null: all."""
     test_range: str | None = None
@@ -192,6 +217,8 @@ class Config:
     reuse: str = "auto"
     """auto: a complete result of the same fingerprint answers at once, an unfinished one goes on;
     never: evaluate again."""
+    allow_outside_services: bool = False
+    """Let scoring send what the model wrote to services outside (bigcodebench, multipl_e, ...)."""
     dry_run: bool = False
     """Print exactly what would be launched, and stop."""
 
@@ -221,6 +248,11 @@ _AT_LEAST = {
     "runtime.pids_limit": 16,
     "runtime.stop_grace": 1,
     "tracking.request_timeout": 1,
+    "judge.temperature": 0,
+    "judge.max_out_len": 1,
+    "judge.request_timeout": 1,
+    "judge.retries": 0,
+    "judge.concurrency": 1,
 }
 
 _SHARES = ("backend.top_p", "backend.gpu_memory_utilization")
@@ -282,7 +314,9 @@ def _unknown_keys(node: DictConfig, prefix: str) -> Iterator[Problem]:
     known = [f.name for f in dataclasses.fields(cls)]
     for key in map(str, node):
         name = f"{prefix}{key}"
-        if key not in known:
+        if is_key_of_judge(name):
+            yield key_problem(name)
+        elif key not in known:
             yield Problem(name, f"unknown key '{name}'{closest_key(name)}", HELP)
         elif not OmegaConf.is_missing(node, key) and isinstance(node._get_node(key), DictConfig):
             yield from _unknown_keys(node[key], f"{name}.")
@@ -342,12 +376,53 @@ def _contradictions(cfg: DictConfig) -> Iterator[Problem]:
         yield Problem(f"runtime.gpu_ids={list(runtime.gpu_ids)}", "names a GPU twice")
     if backend.custom_prompt and len(backend.custom_prompt.encode()) > _MAX_PROMPT:
         yield Problem("backend.custom_prompt", f"is longer than {_MAX_PROMPT} bytes")
+    yield from _judge_contradictions(cfg.judge)
     for name in dataset_names(cfg):
         # A list inside the list gets here as it is.
         is_name = str(name).strip() and not re.search(r"[,\s\[\]]", str(name))
         if not is_name and not (isinstance(name, str) and looks_like_a_file(name)):
             happened = "a dataset name has no comma, space or bracket"
             yield Problem(f"datasets: '{name}'", happened, "datasets=[mmlu,gsm8k]")
+
+
+def is_key_of_judge(name: str) -> bool:
+    """Whether a setting's name means the judge's key, which is no setting."""
+    return bool(
+        re.fullmatch(r"(?i)(judge\.)?((oc_)?judge_)?(api|secret|access)?_?(key|token)", name)
+    )
+
+
+def key_problem(name: str) -> Problem:
+    """What to say of it; its value is never repeated."""
+    happened = "the judge's key is taken from the environment only: others see a command line"
+    return Problem(name, happened, f"export OC_JUDGE_API_KEY=... and leave {name} out")
+
+
+def _judge_contradictions(judge: DictConfig) -> Iterator[Problem]:
+    if bool(judge.model) != bool(judge.api_base):
+        there, absent = ("model", "api_base") if judge.model else ("api_base", "model")
+        example = "http://HOST:8000/v1" if judge.model else "NAME"
+        happened = f"judge.{absent} is not set, and one needs the other"
+        yield Problem(f"judge.{there}", happened, f"judge.{absent}={example}")
+    if not judge.api_base:
+        return
+    try:
+        parts = urlsplit(judge.api_base)
+        # Reading the port raises ValueError where it is none.
+        is_url = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_url = False
+    # The value may hold a secret by mistake: it is not repeated.
+    if is_url and (parts.username or parts.password):
+        yield key_problem("judge.api_base")
+    elif not is_url or parts.query or parts.fragment:
+        happened = "must be an http or https address without a query"
+        yield Problem("judge.api_base", happened, "judge.api_base=http://HOST:8000/v1")
+    elif parts.path.rstrip("/").endswith("/chat/completions"):
+        base = judge.api_base.rstrip("/").removesuffix("/chat/completions")
+        yield Problem(
+            "judge.api_base", "/chat/completions is put behind it", f"judge.api_base={base}"
+        )
 
 
 def num_gpus(runtime: RuntimeConf | DictConfig) -> int:

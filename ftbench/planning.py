@@ -10,6 +10,7 @@ import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 from ftbench.aggregates import own_groups
 from ftbench.checkpoint import hash_folder
@@ -18,6 +19,7 @@ from ftbench.config import Config, flatten, num_gpus
 from ftbench.data import contents_of, linked_data
 from ftbench.host import Host
 from ftbench.image import image_name
+from ftbench.judge import KEY_NAME, uses_judge, uses_services
 from ftbench.model_source import ModelSource
 from ftbench.plan import DatasetPlan, ModelPlan, Mount, Plan, TrackingPlan
 from ftbench.preset import Preset
@@ -44,6 +46,9 @@ _GENERATION_KEYS = (
 )
 """Settings that can change a prediction; a change of any other key reuses what is there."""
 
+_JUDGE_KEYS = ("judge.model", "judge.api_base", "judge.temperature", "judge.max_out_len")
+"""Settings that can change a verdict, where a chosen dataset has one."""
+
 
 def make_plan(config: Config, host: Host, source: ModelSource, chosen: Chosen, now: float) -> Plan:
     """Decides everything that a launch needs.
@@ -62,7 +67,7 @@ def make_plan(config: Config, host: Host, source: ModelSource, chosen: Chosen, n
     workspace = host.path(config.workspace or f"ftbench_workspace/{abbr}").resolve()
     found = find_run(workspace, fingerprint) if config.reuse == "auto" else None
     run_dir = found.run_dir if found else new_run_dir(workspace, now)
-    network = None if config.runtime.network in ("auto", "none") else config.runtime.network
+    network = _network(config, chosen)
     runtime = config.runtime
     return Plan(
         runtime=runtime.name,
@@ -77,7 +82,7 @@ def make_plan(config: Config, host: Host, source: ModelSource, chosen: Chosen, n
         command=tuple(strip_credentials(argument)[0] for argument in host.command),
         tracking=plan_tracking(config, host),
         environment=_environment(config, host, source, chosen, run_dir, abbr, fingerprint),
-        secrets=tuple(sorted(host.secrets)) if network else (),
+        secrets=_secrets(config, host, chosen),
         mounts=_mounts(source, chosen, host, run_dir),
         timeout_s=config.timeout,
         stop_grace_s=runtime.stop_grace,
@@ -124,7 +129,8 @@ def fingerprint_parts(
         "data_sha256": _data_hash(chosen, host),
         "options": _options_json(chosen),
     }
-    return parts | {key: flat[key] for key in _GENERATION_KEYS if key in flat}
+    keys = _GENERATION_KEYS + (_JUDGE_KEYS if uses_judge(config, chosen) else ())
+    return parts | {key: flat[key] for key in keys if key in flat}
 
 
 def _identity(dataset: ChosenDataset, preset: Preset) -> str:
@@ -214,6 +220,34 @@ def _parameters(config: Config) -> dict[str, str]:
     return {key: strip_credentials(value)[0] for key, value in flatten(config).items()}
 
 
+def _network(config: Config, chosen: Chosen) -> str | None:
+    asked = config.runtime.network
+    if asked != "auto":
+        return None if asked == "none" else asked
+    return "bridge" if uses_judge(config, chosen) or uses_services(config, chosen) else None
+
+
+def _secrets(config: Config, host: Host, chosen: Chosen) -> tuple[str, ...]:
+    """Each secret goes only where it is needed."""
+    named = config.runtime.network not in ("auto", "none")
+    needed = {KEY_NAME: uses_judge(config, chosen), "HF_TOKEN": named}
+    return tuple(sorted(name for name in host.secrets if needed[name]))
+
+
+def _judge_environment(config: Config, chosen: Chosen) -> dict[str, Any]:
+    judge, judged = config.judge, uses_judge(config, chosen)
+    return {
+        "JUDGE_MODEL": (judge.model or "") if judged else "",
+        "JUDGE_API_BASE": (judge.api_base or "") if judged else "",
+        "JUDGE_TEMPERATURE": judge.temperature,
+        "JUDGE_MAX_OUT_LEN": judge.max_out_len,
+        "JUDGE_TIMEOUT_S": judge.request_timeout,
+        "JUDGE_RETRIES": judge.retries,
+        "JUDGE_CONCURRENCY": judge.concurrency,
+        "ALLOW_OUTSIDE_SERVICES": str(config.allow_outside_services).lower(),
+    }
+
+
 def _environment(
     config: Config,
     host: Host,
@@ -261,6 +295,7 @@ def _environment(
         "HF_DATASETS_OFFLINE": 1,
         "TRANSFORMERS_OFFLINE": 1,
     }
+    contract |= _judge_environment(config, chosen)
     return {name: str(value) for name, value in (contract | libraries).items()}
 
 

@@ -24,6 +24,8 @@ _SHARED = (
     "aggregates.py",
     "validity.py",
     "hub_cache.py",
+    "judge_client.py",
+    "services.py",
     "own_rows.py",
     "preset.py",
     "catalogue.py",

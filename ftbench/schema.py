@@ -54,6 +54,14 @@ VARIABLES: dict[str, str] = {
     "SCORING_TIMEOUT_S": "seconds that scoring one subset may take",
     "SCORING_WORKERS": "scoring processes at a time",
     "COMPASS_DATA_CACHE": "folder that contains data/ in OpenCompass's layout",
+    "JUDGE_MODEL": "name of the judge model at its endpoint; empty: no judge",
+    "JUDGE_API_BASE": "the judge's OpenAI-compatible endpoint, up to /v1; empty: no judge",
+    "JUDGE_TEMPERATURE": "sampling temperature of the judge; 0: greedy",
+    "JUDGE_MAX_OUT_LEN": "limit of one reply of the judge in tokens",
+    "JUDGE_TIMEOUT_S": "seconds that one request to the judge may take",
+    "JUDGE_RETRIES": "further tries of a request that the judge did not answer",
+    "JUDGE_CONCURRENCY": "requests to the judge at a time",
+    "ALLOW_OUTSIDE_SERVICES": "true: scoring may send the model's answers to services outside",
     "SECRETS_PATH": "folder with one file per secret, named like its variable; empty: none",
 }
 """The whole contract from host to container: name and meaning. A test holds it against the code."""
@@ -346,6 +354,7 @@ class Sample:
         unknown_why: Why correct is None, or empty.
         truncated: The output reached the generation limit; None when unknown.
         output_tokens: Tokens of the prediction; None when unknown.
+        judge_reply: What a judge model said of it; None when none was asked.
     """
 
     subset: str
@@ -359,6 +368,7 @@ class Sample:
     truncated: bool | None = None
     output_tokens: int | None = None
     unknown_why: str = ""
+    judge_reply: str | None = None
 
 
 def to_json(value: Any) -> Any:

@@ -1,5 +1,6 @@
 """Collecting: every dataset ends with a status and a reason, and only borne-out scores stay."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from ftbench.schema import (
 )
 from tests.builders import (
     FINGERPRINT,
+    GSM8K,
     MMLU,
     MODEL_ABBR,
     make_plan,
@@ -200,3 +202,22 @@ def test_failed_result_gives_every_dataset_the_reason(tmp_path: Path) -> None:
     assert [(d.status, d.reason) for d in result.datasets] == [(FAILED, reason)] * 2
     assert result.fingerprint == FINGERPRINT
     assert not result.is_complete
+
+
+@pytest.mark.parametrize(
+    ("second", "status"),
+    [({"accuracy": 50.0}, OK), ({"accuracy": 51.0}, FAILED), ({"score": 50.0}, FAILED)],
+)
+def test_the_score_of_runs_must_be_the_mean_of_their_files(
+    tmp_path: Path, second: dict[str, float], status: str
+) -> None:
+    plan = make_plan(tmp_path, (GSM8K,))
+    gsm8k = scored_result().datasets[1]
+    subset = replace(gsm8k.subsets[0], score=40.0, repeats=2, expected=8, completed=8)
+    result = replace(scored_result(), datasets=(replace(gsm8k, score=40.0, subsets=(subset,)),))
+    write_result(plan.files.result, result)
+    folder = plan.files.results / MODEL_ABBR
+    folder.mkdir(parents=True)
+    (folder / "gsm8k_run1.json").write_text('{"accuracy": 30.0}')
+    (folder / "gsm8k_run2.json").write_text(json.dumps(second))
+    assert [d.status for d in collect(plan, DONE).datasets] == [status]

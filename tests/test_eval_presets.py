@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from ftbench_eval.presets import mode_of, short_names, use_rules
+from ftbench_eval.judging import use_rules
+from ftbench_eval.presets import mode_of, short_names
 
 
 def test_short_names_drop_the_common_words() -> None:

@@ -22,6 +22,7 @@ from ftbench.schema import (
 from ftbench.validity import AnswerCounts, count_answers, trouble
 from ftbench_eval.checks import Checked
 from ftbench_eval.extract import Scored, Unscored, count_tokens, read_scored
+from ftbench_eval.judged import count_unjudged, with_verdicts
 from ftbench_eval.output import Output
 from ftbench_eval.presets import GENERATION
 from ftbench_eval.progress import Progress
@@ -118,6 +119,8 @@ class Collector:
         expected, completed = self._checked[abbr].rows * subset.runs, len(scored.samples)
         if completed < expected and reason is None:
             reason = Reason("incomplete", f"{completed} of {expected} samples have a prediction")
+        elif subset.judged and reason is None:
+            reason = _unjudged(scored)
         if missing := [k for k in subset.pass_k if f"pass@{k}" not in scored.metrics]:
             text = ", ".join(f"pass@{k}" for k in missing)
             self._output.say(f"{self._label(abbr)}: no {text}: not every answer's truth is known")
@@ -160,13 +163,16 @@ class Collector:
         subset = self._checked[abbr].subset
         model = self._settings.model_abbr
         evaluator = subset.config["eval_cfg"]["evaluator"]["type"]
+        result = read_json(self._files.results / model / f"{abbr}.json")
         scored = read_scored(
             abbr,
-            read_json(self._files.results / model / f"{abbr}.json"),
+            result,
             read_json(self._files.predictions / model / f"{abbr}.json"),
             repeats=1,
             evaluator=str(evaluator).rpartition(".")[2],
         )
+        if subset.judged:
+            scored = with_verdicts(scored, result)
         if subset.role != GENERATION:
             return scored
         own = subset.config["infer_cfg"]["inferencer"].get("max_out_len")
@@ -188,3 +194,12 @@ class Collector:
     def _write_samples(self, abbr: str, samples: tuple[Sample, ...]) -> None:
         lines = (json.dumps(to_json(sample), ensure_ascii=False) + "\n" for sample in samples)
         write_atomically(self._files.samples(abbr), "".join(lines))
+
+
+def _unjudged(scored: Scored) -> Reason | None:
+    """Why a judged score is not whole, or None; samples without a verdict count as not right."""
+    count, why = count_unjudged(scored.samples)
+    if not count:
+        return None
+    message = f"{count} of {len(scored.samples)} samples have no verdict, mostly because {why}"
+    return Reason("judge", message, LOG)

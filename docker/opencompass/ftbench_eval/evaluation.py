@@ -13,6 +13,7 @@ from typing import Any
 
 from ftbench.aggregates import unscored
 from ftbench.catalogue import load_catalogue
+from ftbench.judge_client import JudgeClient
 from ftbench.schema import (
     FAILED,
     PENDING,
@@ -22,10 +23,12 @@ from ftbench.schema import (
     RunFiles,
     SubsetResult,
 )
+from ftbench.services import addresses
 from ftbench_eval.checks import Checked, check
 from ftbench_eval.collecting import Collector
 from ftbench_eval.hub_data import load_from_snapshots
 from ftbench_eval.infer import count_calls, infer_subset, inputs_per_sample
+from ftbench_eval.judging import class_name, forget_transcripts
 from ftbench_eval.merge import merge_adapter
 from ftbench_eval.model_config import ModelDecision, decide
 from ftbench_eval.model_files import ModelFiles, read_model_files
@@ -37,8 +40,11 @@ from ftbench_eval.progress import Progress
 from ftbench_eval.reasons import explain
 from ftbench_eval.resume import partial_count, repair
 from ftbench_eval.scoring import Scorer
-from ftbench_eval.secret_files import loading_secrets
+from ftbench_eval.secret_files import loading_secrets, read_secret
 from ftbench_eval.settings import Settings
+
+RULE_ONLY = "rule-only"
+"""A cascade without its judge: what the rules do not accept counts as wrong."""
 
 _VERSIONS = ("opencompass", "torch", "transformers", "peft", "vllm")
 
@@ -72,8 +78,15 @@ class Evaluation:
         load_from_snapshots(os.environ)
         with loading_secrets(self.settings.secrets_folder, os.environ):
             settings = self.settings
-            chosen = choose(settings.datasets, load_catalogue(), settings.options, settings.files)
-            self.progress.update(versions=versions(), datasets=pending_results(chosen))
+            chosen = choose(
+                settings.datasets,
+                load_catalogue(),
+                settings.options,
+                settings.files,
+                has_judge=settings.judge is not None,
+            )
+            pending = pending_results(chosen, settings.judge.model if settings.judge else "")
+            self.progress.update(versions=versions(), datasets=pending)
             for item in chosen:
                 if item.reason is not None:
                     self.output.say(f"{item.name}: failed: {item.reason.message}")
@@ -149,7 +162,7 @@ class Evaluation:
     def _check(self, subset: Subset, decision: ModelDecision) -> Checked:
         if subset.role in decision.unsupported:
             return Checked(subset, reason=Reason("unsupported", decision.unsupported[subset.role]))
-        return check(subset)
+        return check(subset, self.settings.allow_outside_services)
 
     def _write_config(self, decision: ModelDecision, ready: Sequence[Checked]) -> Any:
         subsets = [item.subset for item in ready]
@@ -170,7 +183,11 @@ class Evaluation:
             settings, files, self.progress, self.output, by_abbr, decision.tokenizer_path
         )
         self._scorer = Scorer(
-            self.scratch, settings.scoring_workers, settings.scoring_timeout_s, collector.collect
+            self.scratch,
+            settings.scoring_workers,
+            settings.scoring_timeout_s,
+            collector.collect,
+            self._judge(ready),
         )
         unasked = []
         for item in ready:
@@ -185,6 +202,12 @@ class Evaluation:
             model = self._load_model(model_files, decision)
             self._infer_all(unasked, model, decision, collector)
         self._scorer.wait()
+
+    def _judge(self, ready: Sequence[Checked]) -> JudgeClient | None:
+        endpoint = self.settings.judge
+        if endpoint is None or not any(item.subset.judged for item in ready):
+            return None
+        return JudgeClient(endpoint, read_secret(self.settings.secrets_folder, "OC_JUDGE_API_KEY"))
 
     def _load_model(self, model_files: ModelFiles, decision: ModelDecision) -> LoadedModel:
         settings = self.settings
@@ -248,7 +271,13 @@ class Evaluation:
             "work_dir": str(self.files.root),
             "eval": {"runner": {"task": {"dump_details": True}}},
         }
-        self._scorer.submit(subset.abbr, task)
+        evaluator = class_name(subset.config["eval_cfg"]["evaluator"]["type"])
+        judged_samples = 0
+        if subset.judged:
+            forget_transcripts(self.files.results / self.settings.model_abbr, subset.abbr)
+            judged_samples = self.progress.subset(subset.abbr).expected
+        network = self.settings.allow_outside_services and bool(addresses([evaluator]))
+        self._scorer.submit(subset.abbr, task, judged_samples, network)
 
     def _note_seconds(self, abbr: str, started: float) -> None:
         self.seconds[abbr] = self.seconds.get(abbr, 0.0) + time.monotonic() - started
@@ -281,8 +310,13 @@ class _Counter:
         self._progress.count(self._abbr, min(completed, self._expected))
 
 
-def pending_results(chosen: Sequence[Chosen]) -> list[DatasetResult]:
-    """Every dataset before anything ran; one that could not be resolved has failed already."""
+def pending_results(chosen: Sequence[Chosen], judge: str = "") -> list[DatasetResult]:
+    """Every dataset before anything ran; one that could not be resolved has failed already.
+
+    Args:
+        chosen: The datasets.
+        judge: Name of the judge model, or empty.
+    """
     return [
         DatasetResult(
             name=item.name,
@@ -290,7 +324,12 @@ def pending_results(chosen: Sequence[Chosen]) -> list[DatasetResult]:
             reason=item.reason,
             subsets=tuple(
                 SubsetResult(
-                    abbr=s.result_abbr, name=s.name, preset=s.preset, mode=s.mode, repeats=s.runs
+                    abbr=s.result_abbr,
+                    name=s.name,
+                    preset=s.preset,
+                    mode=s.mode,
+                    repeats=s.runs,
+                    label=label_of(s, judge),
                 )
                 for s in item.subsets
                 if s.run == 0
@@ -299,6 +338,13 @@ def pending_results(chosen: Sequence[Chosen]) -> list[DatasetResult]:
         )
         for item in chosen
     ]
+
+
+def label_of(subset: Subset, judge: str) -> str:
+    """What a reader of the score must know: who judged, or that nobody did."""
+    if subset.judged:
+        return f"judged by {judge}"
+    return RULE_ONLY if subset.rules_only else ""
 
 
 def judge_notes(chosen: Sequence[Chosen]) -> tuple[str, ...]:

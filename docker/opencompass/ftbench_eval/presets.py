@@ -17,6 +17,7 @@ from ftbench.catalogue import Catalogue, UnknownDataset, UnusableDataset
 from ftbench.options import DatasetOptions, run_abbrs, unique_abbr, unique_abbrs
 from ftbench.preset import Preset
 from ftbench.schema import Group, Reason
+from ftbench_eval.judging import class_name, judge_part, use_rules
 from ftbench_eval.own import rows_config
 from ftbench_eval.reasons import Refused, explain
 from ftbench_eval.rows import choose_rows
@@ -53,6 +54,7 @@ class Subset:
         runs: How often its rows are asked, each time as a config of its own.
         pass_k: The k of pass@k over the runs.
         result_abbr: Name of the subset in the result, which all its runs share.
+        judged: A judge model is asked.
     """
 
     abbr: str
@@ -62,6 +64,7 @@ class Subset:
     mode: str
     config: Any
     rules_only: bool = False
+    judged: bool = False
     run: int = 0
     runs: int = 1
     pass_k: tuple[int, ...] = ()
@@ -104,6 +107,7 @@ def choose(
     catalogue: Catalogue,
     options: Mapping[str, DatasetOptions],
     files: Mapping[str, Path],
+    has_judge: bool = False,
 ) -> list[Chosen]:
     """Resolves names and loads their presets; one that fails does not take down the others.
 
@@ -112,6 +116,7 @@ def choose(
         catalogue: Says which preset a name means.
         options: By name; absent: the presets as they are.
         files: The user's own files, by name.
+        has_judge: A judge model is configured.
     """
     named = _resolve(names, catalogue, files)
     taken = {abbr for item in named for _, abbrs in item.presets for abbr in abbrs.values()}
@@ -125,7 +130,7 @@ def choose(
             subsets: list[Subset] = []
             for preset, abbrs in item.presets:
                 configs = _load(item.name, preset, files)
-                subsets += _subsets(item.name, preset, configs, abbrs, taken, own)
+                subsets += _subsets(item.name, preset, configs, abbrs, taken, own, has_judge)
         except _NoSuchShots as exc:
             folder = _presets_folder()
             refused = refuse_shots(exc.preset, exc.shots, catalogue, load_preset, folder)
@@ -142,8 +147,9 @@ def _resolve(names: Sequence[str], catalogue: Catalogue, files: Mapping[str, Pat
     found: list[tuple[str, tuple[Preset, ...], Reason | None]] = []
     for name in names:
         if name in files:
-            subsets = () if files[name].suffix == ".py" else (name,)
-            own = Preset(name, str(files[name]), "own", subsets, "")
+            is_python = files[name].suffix == ".py"
+            mode, subsets = ("own", ()) if is_python else ("gen", (name,))
+            own = Preset(name, str(files[name]), mode, subsets, "")
             found.append((name, (own,), None))
             continue
         try:
@@ -219,30 +225,9 @@ def short_names(abbrs: Iterable[str]) -> dict[str, str]:
     return {name: name[cut:] or name for name in names}
 
 
-def use_rules(config: Any) -> bool:
-    """Lets a cascade (rules first, then a judge model) score by its rules alone.
-
-    No judge is configured, so OpenCompass could not even construct the cascade.
-
-    Returns:
-        Whether the config had a cascade.
-
-    Side effects: changes ``config``.
-    """
-    evaluation = config.get("eval_cfg") or {}
-    evaluator = evaluation.get("evaluator") or {}
-    kind = evaluator.get("type", "")
-    name = kind.rpartition(".")[2] if isinstance(kind, str) else kind.__name__
-    if name != "CascadeEvaluator" or not evaluator.get("rule_evaluator"):
-        return False
-    evaluation["evaluator"] = evaluator["rule_evaluator"]
-    return True
-
-
 def mode_of(config: Any) -> str:
     """Which kind of inference a dataset config asks for."""
-    kind = config["infer_cfg"]["inferencer"]["type"]
-    name = kind.rpartition(".")[2] if isinstance(kind, str) else kind.__name__
+    name = class_name(config["infer_cfg"]["inferencer"]["type"])
     return _MODES.get(name, name)
 
 
@@ -260,6 +245,7 @@ def _subsets(
     abbrs: Mapping[str, str],
     taken: set[str],
     options: DatasetOptions,
+    has_judge: bool,
 ) -> list[Subset]:
     names = short_names(config["abbr"] for config in configs)
     subsets = []
@@ -268,7 +254,8 @@ def _subsets(
         # The catalogue does not know what a Python config of the user's holds.
         abbr = abbrs.get(original) or unique_abbr(original, mode_of(config), taken)
         taken.add(abbr)
-        rules_only = use_rules(config)
+        judged = has_judge and judge_part(config) is not None
+        rules_only = not judged and use_rules(config)
         choose_rows(config, options)
         if options.num_shots is not None and not choose_shots(config, options.num_shots):
             raise _NoSuchShots(preset, options.num_shots)
@@ -286,6 +273,7 @@ def _subsets(
                     mode=mode_of(own),
                     config=own,
                     rules_only=rules_only,
+                    judged=judged,
                     run=run,
                     runs=runs,
                     pass_k=pass_k,

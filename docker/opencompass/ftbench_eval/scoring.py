@@ -9,6 +9,7 @@ import shutil
 import signal
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Mapping, MutableMapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing import forkserver
@@ -17,7 +18,9 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
+from ftbench.judge_client import JudgeClient
 from ftbench.schema import SECRET_NAMES, Reason
+from ftbench_eval.judge_service import JudgeDesk
 from ftbench_eval.reasons import LOG
 from ftbench_eval.scoring_child import ScoringJob, score_subset
 
@@ -60,6 +63,7 @@ class Scorer:
         timeout_s: Seconds that one subset may take.
         on_scored: Called in a thread of ours when a process is done, with the subset's abbr and
             the reason why it failed, or None.
+        judge: Asks the judge model, or None. The processes get neither its key nor a network.
     """
 
     def __init__(
@@ -68,7 +72,9 @@ class Scorer:
         workers: int,
         timeout_s: float,
         on_scored: Callable[[str, Reason | None], None],
+        judge: JudgeClient | None = None,
     ) -> None:
+        self._judge = judge
         self._scratch = scratch
         self._timeout_s = timeout_s
         self._on_scored = on_scored
@@ -79,14 +85,24 @@ class Scorer:
         self._stopped = False
         self._context = multiprocessing.get_context("forkserver")
 
-    def submit(self, abbr: str, config: Mapping[str, Any]) -> None:
+    def submit(
+        self,
+        abbr: str,
+        config: Mapping[str, Any],
+        judged_samples: int = 0,
+        network: bool = False,
+    ) -> None:
         """Queues a subset whose predictions are written.
 
         Args:
             abbr: Its name.
             config: OpenCompass task config with one model and one dataset.
+            judged_samples: Samples that the judge may be asked about; 0: it is not asked.
+            network: A service outside scores it.
         """
-        self._futures.append(self._pool.submit(self._run, abbr, dict(config)))
+        self._futures.append(
+            self._pool.submit(self._run, abbr, dict(config), judged_samples, network)
+        )
 
     def wait(self) -> None:
         """Waits until everything that was submitted is scored and reported.
@@ -106,24 +122,32 @@ class Scorer:
             _kill_session(pid)
             _kill(pid)
 
-    def _run(self, abbr: str, config: dict[str, Any]) -> None:
+    def _run(self, abbr: str, config: dict[str, Any], judged_samples: int, network: bool) -> None:
         folder = Path(tempfile.mkdtemp(prefix="scoring-", dir=self._scratch))
-        job = ScoringJob(config, folder, self._scratch / f"{folder.name}.error")
+        desk = None
+        if judged_samples and self._judge is not None:
+            desk = JudgeDesk(self._judge, judged_samples)
+        line = None if desk is None else desk.line
+        job = ScoringJob(config, folder, self._scratch / f"{folder.name}.error", line, network)
         process = self._context.Process(target=score_subset, args=(job,))
         try:
-            reason = self._watch(process, job)
+            reason = self._watch(process, job, desk)
         finally:
             shutil.rmtree(folder, ignore_errors=True)
             job.error.unlink(missing_ok=True)
         if not self._stopped:
             self._on_scored(abbr, reason)
 
-    def _watch(self, process: ForkServerProcess, job: ScoringJob) -> Reason | None:
+    def _watch(
+        self, process: ForkServerProcess, job: ScoringJob, desk: JudgeDesk | None
+    ) -> Reason | None:
         with self._lock:
             process.start()
             assert process.pid is not None
             self._running.add(process.pid)
-        timed_out = not wait([process.sentinel], self._timeout_s)
+        if desk is not None:
+            desk.open()
+        timed_out = not self._ends_in_time(process.sentinel, desk)
         with self._lock:
             # Also after a normal end: a benchmark's program may have left children behind.
             _kill_session(process.pid)
@@ -142,6 +166,18 @@ class Scorer:
         if process.exitcode:
             return Reason("scoring", f"the scoring process {_how(process.exitcode)}", LOG)
         return None
+
+    def _ends_in_time(self, sentinel: int, desk: JudgeDesk | None) -> bool:
+        """Waits for the end of a process; its time does not run while the judge thinks."""
+        deadline = time.monotonic() + self._timeout_s
+        while True:
+            asking_s = 0.0 if desk is None else desk.asking_s
+            left = deadline + asking_s - time.monotonic()
+            if left <= 0:
+                return False
+            # Not less than this: the rest stands still as long as the judge thinks.
+            if wait([sentinel], max(left, 0.5)):
+                return True
 
 
 def _how(exit_code: int) -> str:

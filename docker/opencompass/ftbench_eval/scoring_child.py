@@ -8,7 +8,10 @@ import os
 import resource
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from ftbench_eval.judge_service import JudgeLine
 
 
 @dataclass(frozen=True)
@@ -19,11 +22,15 @@ class ScoringJob:
         config: OpenCompass task config with one model and one dataset.
         scratch: Empty folder of its own; working folder of the process.
         error: File that receives the reason when scoring fails, as two lines: kind, message.
+        judge: The way to the judge model that scores it, or None; a pipe, which needs no network.
+        network: The user lets it send answers to a service outside.
     """
 
     config: dict[str, Any]
     scratch: Path
     error: Path
+    judge: JudgeLine | None = None
+    network: bool = False
 
 
 def accept_limited_humaneval() -> None:
@@ -66,6 +73,7 @@ def score_subset(job: ScoringJob) -> None:
     # A process of a fork server makes its own children through it, too; evaluators that expect a
     # plain fork (MATHVerifyEvaluator) then time out on every sample.
     multiprocessing.set_start_method("fork", force=True)
+    from ftbench_eval.evalplus_data import accept_limited_humaneval_plus
     from ftbench_eval.hub_data import load_from_snapshots
     from ftbench_eval.reasons import explain
 
@@ -76,10 +84,21 @@ def score_subset(job: ScoringJob) -> None:
         from ftbench_eval.upstream_fixes import mend_upstream
 
         accept_limited_humaneval()
+        accept_limited_humaneval_plus()
         fix_language_detection()
         load_from_snapshots(os.environ)
         mend_upstream()
-        OpenICLEvalTask(ConfigDict(job.config)).run()
+        OpenICLEvalTask(ConfigDict(_with_judge(job))).run()
     except Exception as exc:  # foreign code at the top of a process
         reason = explain(exc, "scoring")
         job.error.write_text(f"{reason.kind}\n{reason.message}\n", encoding="utf-8")
+
+
+def _with_judge(job: ScoringJob) -> dict[str, Any]:
+    """The job's config; where a judge scores it, with our evaluator in it."""
+    if job.judge is None:
+        return job.config
+    from ftbench_eval.judging import judged_config
+
+    datasets = [[judged_config(config, job.judge) for config in job.config["datasets"][0]]]
+    return job.config | {"datasets": datasets}

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from ftbench.judge_client import JudgeEndpoint
 from ftbench.options import DatasetOptions, options_from_json
 
 T = TypeVar("T")
@@ -37,6 +38,7 @@ class Settings:
         files: The user's own files, by dataset name.
         timeout_s: None: never.
         data_folder: Folder that contains ``data/``, or None for OpenCompass's own cache.
+        judge: The judge model, or None.
         secrets_folder: Folder of secret files, or None.
     """
 
@@ -66,6 +68,8 @@ class Settings:
     scoring_timeout_s: float
     scoring_workers: int
     data_folder: Path | None
+    judge: JudgeEndpoint | None
+    allow_outside_services: bool
     secrets_folder: Path | None
 
 
@@ -112,6 +116,8 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         scoring_timeout_s=read.number("SCORING_TIMEOUT_S", 1800.0, lambda v: v > 0, "above 0"),
         scoring_workers=read.integer("SCORING_WORKERS", 2, at_least=1),
         data_folder=read.folder("COMPASS_DATA_CACHE"),
+        judge=_read_judge(read),
+        allow_outside_services=read.boolean("ALLOW_OUTSIDE_SERVICES", False),
         secrets_folder=read.folder("SECRETS_PATH"),
     )
     if settings.use_vllm and settings.num_gpus == 0:
@@ -125,6 +131,21 @@ def _own_file(value: Any) -> Path:
     if not isinstance(value, str) or not value.startswith("/"):
         raise ValueError("must be an absolute path")
     return Path(value)
+
+
+def _read_judge(read: _Reader) -> JudgeEndpoint | None:
+    endpoint = JudgeEndpoint(
+        model=read.text("JUDGE_MODEL", ""),
+        api_base=read.text("JUDGE_API_BASE", ""),
+        temperature=read.number("JUDGE_TEMPERATURE", 0.0, lambda v: v >= 0, "0 or more"),
+        max_out_len=read.integer("JUDGE_MAX_OUT_LEN", 4096, at_least=1),
+        timeout_s=read.number("JUDGE_TIMEOUT_S", 120.0, lambda v: v > 0, "above 0"),
+        retries=read.integer("JUDGE_RETRIES", 5, at_least=0),
+        concurrency=read.integer("JUDGE_CONCURRENCY", 8, at_least=1),
+    )
+    if bool(endpoint.model) != bool(endpoint.api_base):
+        read.problems.append("JUDGE_MODEL and JUDGE_API_BASE: one needs the other")
+    return endpoint if endpoint.model else None
 
 
 class _Reader:

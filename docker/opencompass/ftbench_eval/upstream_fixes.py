@@ -21,7 +21,7 @@ def mend_upstream() -> None:
     Side effects: replaces functions of OpenCompass.
     """
     keep_skipped_math_rows()
-    score_asked_evalplus_problems()
+    hand_on_evalplus_results()
     record_samples()
 
 
@@ -49,12 +49,11 @@ def keep_skipped_math_rows() -> None:
     math_evaluator._verify_with_timeout = verify
 
 
-def score_asked_evalplus_problems() -> None:
-    """Lets HumanEval+ and MBPP+ score the first rows alone, and hands on what each problem got.
+def hand_on_evalplus_results() -> None:
+    """Hands on what HumanEval+ and MBPP+ find of each problem, and keeps limited runs apart.
 
-    evalplus refuses unless every problem has an answer; OpenCompass mends that for MBPP+ only.
-    evalplus also keeps what the problems should give under a name that is the same for some of
-    them and for all, so that a limited run would break the next one.
+    evalplus keeps what the problems should give under a name that is the same for some of them and
+    for all, so that a limited run would break the next one.
 
     Side effects: wraps ``evaluate`` and ``get_groundtruth`` of ``evalplus.evaluate`` in this
         process, if it is installed. ``evaluate`` then returns what it writes.
@@ -63,21 +62,12 @@ def score_asked_evalplus_problems() -> None:
         from evalplus import evaluate as module
     except ImportError:
         return
-    original, load, compute = module.evaluate, module.get_human_eval_plus, module.get_groundtruth
+    original, compute = module.evaluate, module.get_groundtruth
 
     @functools.wraps(original)
     def evaluate(flags: Any) -> Any:
-        samples = Path(flags.samples)
-        lines = samples.read_text(encoding="utf-8").splitlines()
-        asked = {json.loads(line)["task_id"] for line in lines}
-
-        @functools.wraps(load)
-        def load_asked(*args: Any, **kwargs: Any) -> dict[str, Any]:
-            return {key: value for key, value in load(*args, **kwargs).items() if key in asked}
-
-        module.get_human_eval_plus = load_asked
         original(flags)
-        written = samples.with_name(f"{samples.stem}_eval_results.json")
+        written = Path(flags.samples.replace(".jsonl", "_eval_results.json"))
         return json.loads(written.read_text(encoding="utf-8"))
 
     @functools.wraps(compute)

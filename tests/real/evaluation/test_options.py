@@ -193,11 +193,10 @@ def test_examples_that_cannot_be_chosen_are_refused(ran: tuple[RunFiles, Result]
     assert refused.status == FAILED
     assert refused.reason is not None
     assert refused.reason.kind == "unsupported"
-    assert refused.reason.message == (
-        "num_shots=0: the examples of gsm8k_gen_17d0dc cannot be chosen; presets with 0: "
-        "gsm8k_0shot_gen_a58960, gsm8k_0shot_nocot_gen_6cbf22, gsm8k_0shot_v2_gen_17d799, "
-        "gsm8k_0shot_v2_gen_6e39a4, gsm8k_0shot_v2_gen_a58960, gsm8k_gen_701491"
-    )
+    happened, _, offered = refused.reason.message.partition("; presets with 0: ")
+    assert happened == "num_shots=0: the examples of gsm8k_gen_17d0dc cannot be chosen"
+    assert {"gsm8k_0shot_gen_a58960", "gsm8k_gen_701491"} <= set(offered.split(", "))
+    assert "gsm8k_gen_1d7fe4" not in offered
 
 
 def test_the_model_is_asked_nothing_else(ran: tuple[RunFiles, Result]) -> None:

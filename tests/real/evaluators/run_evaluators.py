@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from cases import Case, read_cases
+from ftbench_eval.evalplus_data import accept_limited_humaneval_plus
 from ftbench_eval.scoring_child import accept_limited_humaneval
 from ftbench_eval.upstream_fixes import mend_upstream
 
@@ -38,6 +39,7 @@ def main(folder: Path, wanted: list[str]) -> None:
 
     LOAD_DATASET.register_module(module=HandMade)
     accept_limited_humaneval()
+    accept_limited_humaneval_plus()
     mend_upstream()
     failures = {}
     for case in read_cases():
