@@ -140,14 +140,27 @@ class Recorder:
         count = len(rows)
         given = (self._extracted[-count:], self._references[-count:]) if count else ()
         self._shuffled |= is_shuffled(rows, given)
-        if recipe is not None and not self._why:
-            try:
-                verdicts = recipe.judge(scoring)
-                self._verdicts += [verdicts] if verdicts else []
-            except NoVerdicts as exc:
-                self._why = str(exc)
-            except Exception as exc:  # foreign code, called in a way of ours; the score stands
-                self._why = f"no verdict on single samples: {explain(exc, 'scoring').message}"
+        if recipe is not None:
+            self._follow(recipe, scoring)
+
+    def _follow(self, recipe: Recipe, scoring: Scoring) -> None:
+        # Foreign code, called in a way of ours: where it fails, the score stands all the same.
+        try:
+            verdicts = recipe.judge(scoring)
+            self._verdicts += [verdicts] if verdicts else []
+        except NoVerdicts as exc:
+            self._why = str(exc)
+        except Exception as exc:
+            self._why = f"no verdict on single samples: {explain(exc, 'scoring').message}"
+        if recipe.extract is None:
+            return
+        try:
+            answers = [text(answer) or "" for answer in recipe.extract(scoring)]
+        except Exception as exc:
+            explain(exc, "scoring")
+        else:
+            self._extracted[-len(answers) :] = answers
+            self._needs_extracted = True
 
 
 def is_shuffled(rows: Sequence[Any], given: Sequence[Sequence[str | None]]) -> bool:

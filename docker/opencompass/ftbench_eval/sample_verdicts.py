@@ -7,6 +7,8 @@ are published only where they reproduce it (``extract``). Read in OpenCompass 0.
 
 from __future__ import annotations
 
+import re
+import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -65,10 +67,12 @@ class Recipe:
     Attributes:
         judge: Finds them; None where the evaluator's details tell.
         listens_to: Function, ``module:name``, whose return values are kept for it.
+        extract: Gives what the evaluator takes from each prediction, where its details do not.
     """
 
     judge: Callable[[Scoring], Verdicts | None]
     listens_to: str = ""
+    extract: Callable[[Scoring], list[Any]] | None = None
 
 
 def alone(metric: str, weigh: Callable[[Any], float] | None = None) -> Recipe:
@@ -95,7 +99,34 @@ def alone(metric: str, weigh: Callable[[Any], float] | None = None) -> Recipe:
 
 def equal(metric: str) -> Recipe:
     """Right is what equals the reference."""
-    return Recipe(lambda scoring: Verdicts([bool(p == r) for p, r in scoring.pairs], metric))
+
+    def judge(scoring: Scoring) -> Verdicts:
+        return Verdicts([bool(p == r) for p, r in scoring.pairs], metric)
+
+    return Recipe(judge, extract=_whole)
+
+
+def _whole(scoring: Scoring) -> list[Any]:
+    """It compares predictions as they are."""
+    return [prediction for prediction, _ in scoring.pairs]
+
+
+def _by_pattern(scoring: Scoring) -> list[Any]:
+    """drop_simple_eval: what stands behind "Answer:", else the whole prediction."""
+    pattern = sys.modules[type(scoring.evaluator).__module__].ANSWER_PATTERN
+    predictions = [prediction for prediction, _ in scoring.pairs]
+    matches = [re.search(pattern, prediction) for prediction in predictions]
+    return [m.group(1) if m else p for m, p in zip(matches, predictions, strict=True)]
+
+
+def _by_function(name: str) -> Callable[[Scoring], list[Any]]:
+    """What a function in the evaluator's module takes from a prediction."""
+
+    def extract(scoring: Scoring) -> list[Any]:
+        function = getattr(sys.modules[type(scoring.evaluator).__module__], name)
+        return [function(prediction) for prediction, _ in scoring.pairs]
+
+    return extract
 
 
 def _only(value: Any, index: int) -> Any:
@@ -161,14 +192,23 @@ _NP_HARD = (
 )
 
 RECIPES: Mapping[str, Recipe] = {
-    "CircularEvaluator": Recipe(_circular),
+    "CircularEvaluator": Recipe(_circular, extract=_whole),
     "CrowspairsEvaluator": equal("accuracy"),
+    "DropOpenAIEvaluator": Recipe(lambda _: None, extract=_by_pattern),
     "Game24Evaluator": alone("acc score"),
     "InfiniteBenchendiaEvaluator": alone("score"),
     "InfiniteBenchretrievekvEvaluator": alone("score"),
     "KaoshiEvaluator": alone("score"),
-    "LCBCodeExecutionEvaluator": Recipe(_first_generation, f"{_LCB}:code_execution_metrics"),
-    "LCBTestOutputEvaluator": Recipe(_first_generation, f"{_LCB}:test_output_metrics"),
+    "LCBCodeExecutionEvaluator": Recipe(
+        _first_generation,
+        f"{_LCB}:code_execution_metrics",
+        _by_function("extract_code_execution"),
+    ),
+    "LCBTestOutputEvaluator": Recipe(
+        _first_generation,
+        f"{_LCB}:test_output_metrics",
+        _by_function("extract_test_output_code"),
+    ),
     "LCPassKEvaluator": Recipe(_leetcode),
     "LEvalEMEvaluator": alone("score"),
     "LambadaEvaluator": alone("accuracy"),
