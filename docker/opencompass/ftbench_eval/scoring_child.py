@@ -81,10 +81,13 @@ def score_subset(job: ScoringJob) -> None:
         from mmengine.config import ConfigDict
         from opencompass.tasks import OpenICLEvalTask
 
+        from ftbench_eval.upstream_fixes import mend_upstream
+
         accept_limited_humaneval()
         accept_limited_humaneval_plus()
         fix_language_detection()
         load_from_snapshots(os.environ)
+        mend_upstream()
         OpenICLEvalTask(ConfigDict(_with_judge(job))).run()
     except Exception as exc:  # foreign code at the top of a process
         reason = explain(exc, "scoring")
