@@ -146,7 +146,11 @@ class Evaluation:
             settings, files, self.progress, self.output, by_abbr, decision.tokenizer_path
         )
         self._scorer = Scorer(
-            self.scratch, settings.scoring_workers, settings.scoring_timeout_s, collector.collect
+            self.scratch,
+            settings.scoring_workers,
+            settings.scoring_timeout_s,
+            collector.collect,
+            [settings.secrets_folder] if settings.secrets_folder else [],
         )
         unasked = []
         for item in ready:

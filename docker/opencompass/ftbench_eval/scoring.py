@@ -5,11 +5,11 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
-import shutil
 import signal
+import stat
 import tempfile
 import threading
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing import forkserver
 from multiprocessing.connection import wait
@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from ftbench.schema import SECRET_NAMES, Reason
+from ftbench_eval.program_host import remove_tree
 from ftbench_eval.reasons import LOG
 from ftbench_eval.scoring_child import ScoringJob, score_subset
 
@@ -25,7 +26,10 @@ _PRELOAD = [
     "opencompass.tasks",
     "opencompass.datasets",
     "opencompass.openicl.icl_evaluator",
+    "ftbench_eval.scoring_child",
 ]
+
+_LARGEST_RESULT = 2 << 30
 
 
 def start_fork_server(environ: MutableMapping[str, str]) -> None:
@@ -60,6 +64,7 @@ class Scorer:
         timeout_s: Seconds that one subset may take.
         on_scored: Called in a thread of ours when a process is done, with the subset's abbr and
             the reason why it failed, or None.
+        hidden: Files and folders that no scoring process may read: secrets.
     """
 
     def __init__(
@@ -68,8 +73,10 @@ class Scorer:
         workers: int,
         timeout_s: float,
         on_scored: Callable[[str, Reason | None], None],
+        hidden: Sequence[Path] = (),
     ) -> None:
         self._scratch = scratch
+        self._hidden = tuple(hidden)
         self._timeout_s = timeout_s
         self._on_scored = on_scored
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="scoring")
@@ -108,13 +115,17 @@ class Scorer:
 
     def _run(self, abbr: str, config: dict[str, Any]) -> None:
         folder = Path(tempfile.mkdtemp(prefix="scoring-", dir=self._scratch))
-        job = ScoringJob(config, folder, self._scratch / f"{folder.name}.error")
+        parents = (os.getpid(), _fork_server_pid())
+        job = ScoringJob(config, folder, self._hidden, parents)
         process = self._context.Process(target=score_subset, args=(job,))
         try:
             reason = self._watch(process, job)
+            if reason is None:
+                take_result(job)
+        except OSError as exc:
+            reason = Reason("scoring", f"the result could not be taken over: {exc}", LOG)
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
-            job.error.unlink(missing_ok=True)
+            remove_tree(folder)
         if not self._stopped:
             self._on_scored(abbr, reason)
 
@@ -137,11 +148,45 @@ class Scorer:
             message = f"scoring took longer than {self._timeout_s:.0f} s"
             return Reason("scoring_timeout", message, LOG)
         if job.error.is_file():
-            kind, _, message = job.error.read_text(encoding="utf-8").strip().partition("\n")
+            kind, _, message = (
+                _read_own(job.error, job.scratch, 1 << 20).decode().strip().partition("\n")
+            )
             return Reason(kind, message, LOG)
         if process.exitcode:
             return Reason("scoring", f"the scoring process {_how(process.exitcode)}", LOG)
         return None
+
+
+def take_result(job: ScoringJob) -> None:
+    """Moves a scoring process's result from its scratch folder into the run folder.
+
+    Raises:
+        OSError: It is no plain file of a sane size.
+    """
+    if not job.result.exists():
+        return
+    content = _read_own(job.result, job.scratch, _LARGEST_RESULT)
+    job.destination.parent.mkdir(parents=True, exist_ok=True)
+    temporary = job.destination.with_name(f".{job.destination.name}.part")
+    temporary.write_bytes(content)
+    temporary.replace(job.destination)
+
+
+def _read_own(path: Path, scratch: Path, largest: int) -> bytes:
+    """The content of a file that a confined process left; follows no link that it made."""
+    parent = Path(os.path.realpath(scratch), path.parent.relative_to(scratch))
+    if Path(os.path.realpath(path.parent)) != parent:
+        raise OSError(f"{path.parent} is reached through a link")
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        facts = os.fstat(descriptor)
+        if not stat.S_ISREG(facts.st_mode) or facts.st_size > largest:
+            raise OSError(f"{path} is no plain file, or too large")
+        return file.read()
+
+
+def _fork_server_pid() -> int:
+    return int(getattr(forkserver._forkserver, "_forkserver_pid", 0) or 0)
 
 
 def _how(exit_code: int) -> str:
