@@ -8,75 +8,29 @@ share this module, so that a name means the same on both sides.
 from __future__ import annotations
 
 import difflib
-import itertools
 import json
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-DOWNLOAD = "download"
-LOCAL = "local"
-HUB = "hub"
-
-JUDGE = "judge"
-JUDGE_OPTIONAL = "judge_optional"
-CODE = "code"
-EVAL = "eval"
-NETWORK = "network"
+from ftbench.preset import (
+    JUDGE,
+    JUDGE_OPTIONAL,
+    DataSource,
+    Preset,
+    expand,
+    is_usable,
+    normalise,
+)
+from ftbench.schema import Group
 
 _HASHED = re.compile(r"_[0-9a-f]{6}$")
 
 _ROOT = "opencompass/configs/datasets/"
 
 _NUM_SUGGESTIONS = 3
-
-
-@dataclass(frozen=True)
-class DataSource:
-    """One place that a dataset's rows come from.
-
-    Attributes:
-        path: Below the data folder, such as ``data/mmlu``; with kind ``hub`` a Hugging Face id.
-        kind: ``download`` (OpenCompass can fetch it), ``local`` (bring it by hand) or ``hub``.
-    """
-
-    path: str
-    kind: str
-
-
-@dataclass(frozen=True)
-class Preset:
-    """One OpenCompass dataset config file.
-
-    Attributes:
-        name: Base name without ``.py``, such as ``mmlu_gen``.
-        path: Below ``opencompass/configs/datasets``, such as ``mmlu/mmlu_gen.py``.
-        mode: How the model is asked: ``gen``, ``ppl``, ``ll``, ``clp``, ``chat``, ``agent`` ...;
-            ``mixed`` when the subsets differ.
-        subsets: OpenCompass abbrs, in preset order, each once.
-        family: First folder of the path.
-        sources: Where the data comes from.
-        needs: ``judge`` (no score without a judge model), ``judge_optional`` (rules first, a judge
-            where they fail), ``code`` (runs model-written programs), ``eval`` (calls eval on
-            answers), ``network`` (speaks to a server while it runs), ``package:NAME`` (a package
-            that the lock file does not have).
-        evaluators: Class names.
-        same_as: Name of a preset that says exactly the same, or empty.
-        problem: Why it cannot be used, or empty.
-    """
-
-    name: str
-    path: str
-    mode: str
-    subsets: tuple[str, ...]
-    family: str
-    sources: tuple[DataSource, ...] = ()
-    needs: tuple[str, ...] = ()
-    evaluators: tuple[str, ...] = ()
-    same_as: str = ""
-    problem: str = ""
 
 
 class UnknownDataset(Exception):
@@ -107,6 +61,10 @@ class Catalogue:
         aliases: Other names to the names or paths that they stand for.
         downloads: Part of a data path to the URL and md5 of the archive that brings it.
         entries: Preset path to its raw entry.
+        about: Family to what is said of all its presets: name, categories, languages, paper.
+        groups: Key of a group to its raw entry; a preset's entry names the keys.
+        parts: Family to the paths of the presets that are its dataset together, where it comes in
+            several files, such as ``teval`` in English and in Chinese.
     """
 
     opencompass_version: str
@@ -114,6 +72,9 @@ class Catalogue:
     aliases: dict[str, tuple[str, ...]]
     downloads: dict[str, tuple[str, str]]
     entries: dict[str, dict[str, Any]] = field(repr=False)
+    about: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
+    groups: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
+    parts: dict[str, tuple[str, ...]] = field(default_factory=dict)
 
     def resolve(self, name: str) -> Preset:
         """The one preset that a name stands for.
@@ -129,7 +90,7 @@ class Catalogue:
         """
         members = self.members(name)
         if len(members) > 1:
-            raise UnknownDataset(name, f"it stands for {len(members)} datasets", members)
+            raise UnknownDataset(name, f"it stands for {len(members)} presets", members)
         stem, variant, digest = _split(members[0])
         family = self._family(stem)
         if variant or digest:
@@ -157,8 +118,10 @@ class Catalogue:
     def members(self, name: str) -> tuple[str, ...]:
         """The names that a name stands for: itself, or those of a group such as ``arc``."""
         stem, variant, digest = _split(name)
-        if self._exact(stem) or self._family(stem):
-            return (name,)
+        family = self._family(stem)
+        if self._exact(stem) or family:
+            is_whole = not (variant or digest or self._exact(stem))
+            return (is_whole and self.parts.get(family)) or (name,)
         wanted = normalise(stem)
         known = (targets for alias, targets in self.aliases.items() if normalise(alias) == wanted)
         targets = next(known, (stem,))
@@ -168,7 +131,7 @@ class Catalogue:
     def names(self) -> list[str]:
         """The names to show a user: families with a default, and other names; sorted."""
         families = [family for family, default in self.families.items() if default]
-        return sorted([*families, *self.aliases], key=str.lower)
+        return sorted([*families, *self.parts, *self.aliases], key=str.lower)
 
     def presets(self, family: str) -> list[Preset]:
         """Every preset of a family, usable or not."""
@@ -180,24 +143,40 @@ class Catalogue:
         Raises:
             KeyError: There is none.
         """
-        entry = self.entries[path]
+        family = path.split("/")[0]
+        entry = self.about.get(family, {}) | self.entries[path]
         return Preset(
             name=_stem(path),
             path=path,
             mode=entry.get("mode", ""),
             subsets=self._subsets(entry.get("subsets", [])),
-            family=path.split("/")[0],
+            family=family,
             sources=tuple(DataSource(where, kind) for kind, where in entry.get("sources", [])),
             needs=tuple(entry.get("needs", [])),
             evaluators=tuple(entry.get("evaluators", [])),
             same_as=entry.get("same_as", ""),
             problem=entry.get("problem", ""),
+            groups=tuple(map(self._group, entry.get("groups", []))),
+            display_name=entry.get("name", family),
+            categories=tuple(entry.get("categories", [])),
+            languages=tuple(entry.get("languages", [])),
+            paper=entry.get("paper", ""),
+            shots=entry.get("shots"),
+            num_rows=entry.get("num_rows"),
         )
 
     def _subsets(self, listed: str | list[str]) -> tuple[str, ...]:
         # A long list stands once; later presets name the preset that has it.
         patterns = self.entries[listed]["subsets"] if isinstance(listed, str) else listed
         return tuple(expand(patterns))
+
+    def _group(self, key: str) -> Group:
+        entry = self.groups[key]
+        members = entry["members"]
+        # Two groups over the same subsets differ in their weights.
+        patterns = self.groups[members]["members"] if isinstance(members, str) else members
+        weights = tuple(map(float, entry.get("weights", [])))
+        return Group(entry["name"], tuple(expand(patterns)), weights)
 
     def _exact(self, stem: str) -> str:
         """Path of the preset with exactly this path or base name."""
@@ -271,6 +250,9 @@ def load_catalogue(path: Path | None = None) -> Catalogue:
         aliases={name: tuple(targets) for name, targets in value["aliases"].items()},
         downloads={key: (url, md5) for key, (url, md5) in value["downloads"].items()},
         entries=value["presets"],
+        about=value.get("about", {}),
+        groups=value.get("groups", {}),
+        parts={family: tuple(paths) for family, paths in value.get("parts", {}).items()},
     )
 
 
@@ -322,51 +304,16 @@ def _rules(family: str, variant: str) -> list[Callable[[Preset], bool]]:
         lambda preset: JUDGE_OPTIONAL in preset.needs,
         lambda preset: JUDGE in preset.needs and not is_hashed(preset),
         lambda preset: JUDGE in preset.needs,
+        lambda preset: _HASHED.sub("", preset.name).lower() == f"{family}_gen",
+        # Of a family by context length the one that every model has room for.
+        is_named(f"{family}_4k_gen", f"{family}_4k"),
         lambda preset: True,
     ]
-
-
-def is_usable(preset: Preset) -> bool:
-    """Whether a preset can be scored on a local model, and is still meant to be used."""
-    return not preset.problem and not preset.name.startswith(("deprecated_", "internal_", "__"))
 
 
 def _is_variant(preset: Preset, variant: str) -> bool:
     judged = bool({JUDGE, JUDGE_OPTIONAL} & set(preset.needs))
     return not variant or (judged if variant == JUDGE else preset.mode == variant and not judged)
-
-
-def normalise(name: str) -> str:
-    """A name without case and punctuation; a plus sign is a word: humaneval+ is another dataset."""
-    return re.sub(r"[\W_]+", "", name.lower().replace("+", "plus"))
-
-
-def expand(patterns: Iterable[str]) -> list[str]:
-    """Expands ``ceval-{law|physics}`` to its names; groups multiply, the last one fastest."""
-    names: list[str] = []
-    for pattern in patterns:
-        parts = re.split(r"\{([^{}]*)\}", pattern)
-        choices = [part.split("|") if i % 2 else [part] for i, part in enumerate(parts)]
-        names += map("".join, itertools.product(*choices))
-    return names
-
-
-def common_start(names: Sequence[str]) -> str:
-    """The longest text that all names begin with."""
-    shortest, longest = min(names), max(names)
-    pairs = enumerate(zip(shortest, longest, strict=False))
-    end = next((i for i, (left, right) in pairs if left != right), len(shortest))
-    return shortest[:end]
-
-
-def subset_name(abbr: str, preset: Preset) -> str:
-    """The short name of a subset inside its dataset: ``lukaemon_mmlu_anatomy`` is ``anatomy``.
-
-    What all subsets of the preset begin with is left out, up to the last separator.
-    """
-    shared = common_start(preset.subsets) if len(preset.subsets) > 1 else ""
-    cut = re.match(r".*[-_]", shared)
-    return (abbr.removeprefix(cut.group()) if cut else abbr) or abbr
 
 
 def _split(name: str) -> tuple[str, str, str]:

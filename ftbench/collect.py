@@ -160,8 +160,7 @@ def _log_name(files: RunFiles, log: Path) -> str:
 
 def _untouched(planned: DatasetPlan) -> DatasetResult:
     subsets = tuple(
-        SubsetResult(abbr=abbr, name=abbr, preset=planned.preset, mode=planned.mode)
-        for abbr in planned.subsets
+        SubsetResult(abbr=abbr, name=abbr, mode=planned.mode) for abbr in planned.subsets
     )
     return DatasetResult(name=planned.name, subsets=subsets)
 

@@ -103,7 +103,7 @@ class RuntimeConf:
     pids_limit: int = 4096
     """docker: processes and threads at most."""
     network: str = "auto"
-    """docker: auto (on only when something must be downloaded), none, or a network's name."""
+    """docker: auto (none: data is brought before), none, or a network's name."""
     stop_grace: int = 30
     """Seconds between the request to stop and the kill."""
     python: str | None = None
@@ -152,6 +152,8 @@ class Config:
     data_dir: str | None = None
     """Folder that contains data/ in OpenCompass's layout; null: COMPASS_DATA_CACHE, else
     ~/.cache/opencompass."""
+    download: bool = True
+    """Download data that is not on this machine before anything is started; false: never."""
     reuse: str = "auto"
     """auto: a complete result of the same fingerprint answers at once, an unfinished one goes on;
     never: evaluate again."""

@@ -5,6 +5,7 @@ Foreign errors (Docker, MLflow, file system) are translated once, at the wall wh
     FtbenchError
     ├── ConfigError          2   the configuration; all problems at once
     ├── LaunchError          3   nothing ran
+    │   ├── DataError            data of a dataset that could not be brought
     │   ├── PreflightError       adapter, model, data, engine or tracker; all problems at once
     │   ├── EngineError          no container engine answers, or it refuses us
     │   ├── ImageError           the image is missing, foreign or cannot be built
@@ -92,6 +93,12 @@ class PreflightError(LaunchError):
     """A check before the launch failed."""
 
     title = "Preflight stopped the run before anything was started"
+
+
+class DataError(LaunchError):
+    """Data of a dataset is not on this machine and could not be brought."""
+
+    title = "Not all data could be brought"
 
 
 class EngineError(LaunchError):

@@ -29,6 +29,8 @@ class Host:
         user: ``uid:gid`` of the caller.
         command: The command line, one argument each.
         secrets: Values to hand on, by name; never printed.
+        data_url: Server of OpenCompass's archives (FTBENCH_DATA_URL); None: the catalogue's own.
+        hub_url: Server of the hub (HF_ENDPOINT).
     """
 
     cwd: Path
@@ -41,6 +43,8 @@ class Host:
     user: str
     command: tuple[str, ...]
     secrets: Mapping[str, str] = field(repr=False)
+    data_url: str | None = None
+    hub_url: str = "https://huggingface.co"
 
     def path(self, text: str | Path) -> Path:
         """An absolute path: a relative one starts at ``cwd``, and ``~`` is the home.
@@ -70,6 +74,8 @@ def read_host(environ: Mapping[str, str] | None = None) -> Host:
         user=f"{os.getuid()}:{os.getgid()}",
         command=_command(),
         secrets={name: env[name] for name in SECRET_NAMES if env.get(name)},
+        data_url=env.get("FTBENCH_DATA_URL") or None,
+        hub_url=(env.get("HF_ENDPOINT") or Host.hub_url).rstrip("/"),
     )
 
 

@@ -6,11 +6,12 @@ Building a plan reads files (to fingerprint them) and starts nothing. ``dry_run=
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ftbench.errors import Problem, ResultError
-from ftbench.schema import RunFiles, from_json, to_json, write_atomically
+from ftbench.options import DatasetOptions
+from ftbench.schema import Group, RunFiles, from_json, to_json, write_atomically
 
 
 @dataclass(frozen=True)
@@ -33,17 +34,21 @@ class DatasetPlan:
 
     Attributes:
         name: The user's name, which heads every table.
-        preset: OpenCompass preset file below ``opencompass/configs/datasets``.
+        presets: OpenCompass preset files below ``opencompass/configs/datasets``; ``arc`` has two.
         mode: ``gen``, ``ppl`` or another of OpenCompass's inferencer kinds.
         subsets: OpenCompass abbrs, in preset order.
         data_paths: Paths below the data folder that must exist, such as ``data/mmlu``.
+        groups: Which subsets are averaged together, inner groups first.
+        options: Which rows are asked, and how often.
     """
 
     name: str
-    preset: str
+    presets: tuple[str, ...]
     mode: str
     subsets: tuple[str, ...]
     data_paths: tuple[str, ...]
+    groups: tuple[Group, ...] = ()
+    options: DatasetOptions = field(default_factory=DatasetOptions)
 
 
 @dataclass(frozen=True)

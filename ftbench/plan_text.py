@@ -24,7 +24,11 @@ def plan_text(plan: Plan, argv: list[str], notes: Iterable[str]) -> str:
     lines = ["dry run: nothing is started", ""]
     lines += _section("model", _model_lines(plan))
     lines += _section(
-        "datasets", [f"{d.name}: {d.preset} ({d.mode}, {_count(d.subsets)})" for d in plan.datasets]
+        "datasets",
+        [
+            f"{d.name}: {' + '.join(d.presets)} ({d.mode}, {_count(d.subsets)})"
+            for d in plan.datasets
+        ],
     )
     lines += _section("run folder", [f"{plan.run_dir} ({state})"])
     lines += _section("fingerprint", [plan.fingerprint, *_pairs(plan.fingerprint_parts)])

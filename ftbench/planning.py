@@ -9,14 +9,12 @@ import hashlib
 import json
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass
 from pathlib import Path
 
-from ftbench.catalogue import Catalogue, Preset, UnknownDataset
 from ftbench.checkpoint import hash_folder
-from ftbench.config import Config, dataset_names, flatten, num_gpus
-from ftbench.dataset_files import Missing, find_missing, linked_data, place_of
-from ftbench.errors import ConfigError, Problem
+from ftbench.choosing import Chosen, ChosenDataset
+from ftbench.config import Config, flatten, num_gpus
+from ftbench.data import contents_of, linked_data
 from ftbench.host import Host
 from ftbench.image import image_name
 from ftbench.model_source import ModelSource
@@ -46,67 +44,6 @@ _GENERATION_KEYS = (
 """Settings that can change a prediction; a change of any other key reuses what is there."""
 
 
-@dataclass(frozen=True)
-class Chosen:
-    """The chosen datasets and where their data stands.
-
-    Attributes:
-        presets: The user's names with their presets, in order.
-        missing: Sources that must be downloaded.
-        hub_offline: The caller forbids downloads from the hub.
-    """
-
-    presets: tuple[tuple[str, Preset], ...]
-    data_dir: Path
-    missing: tuple[Missing, ...]
-    hub_offline: bool = False
-
-
-def choose_datasets(config: Config, host: Host, catalogue: Catalogue) -> Chosen:
-    """Resolves the dataset names.
-
-    Raises:
-        ConfigError: Names that the catalogue does not know or cannot use, all at once.
-    """
-    presets: list[tuple[str, Preset]] = []
-    problems: list[Problem] = []
-    for name in dataset_names(config):
-        try:
-            presets.append((name, catalogue.resolve(name)))
-        except UnknownDataset as exc:
-            problems.append(unknown_dataset(exc))
-    problems += _twice(presets)
-    if problems:
-        raise ConfigError(problems)
-    # Inside a container there may be no folder for a ".." to start from.
-    data_dir = host.path(config.data_dir or host.data_dir).resolve()
-    missing = find_missing(presets, data_dir, host.hub_dir)
-    return Chosen(tuple(presets), data_dir, tuple(missing), host.hub_offline)
-
-
-def unknown_dataset(error: UnknownDataset) -> Problem:
-    """The problem of a name that the catalogue does not resolve."""
-    near = ", ".join(error.suggestions)
-    cure = f"one of: {near}" if near else "python -m ftbench.datasets list shows every name"
-    return Problem(f"datasets: '{error.name}'", str(error), cure)
-
-
-def _twice(presets: list[tuple[str, Preset]]) -> list[Problem]:
-    owner: dict[str, str] = {}
-    problems = []
-    for name, preset in presets:
-        # One subset name has one prediction file: the second would be skipped silently.
-        rivals = {owner[abbr] for abbr in preset.subsets if abbr in owner}
-        problems += [
-            Problem(
-                f"datasets: '{name}'", f"has the same subsets as '{rival}'", "choose one of them"
-            )
-            for rival in sorted(rivals)
-        ]
-        owner.update(dict.fromkeys(preset.subsets, name))
-    return problems
-
-
 def make_plan(config: Config, host: Host, source: ModelSource, chosen: Chosen, now: float) -> Plan:
     """Decides everything that a launch needs.
 
@@ -124,7 +61,7 @@ def make_plan(config: Config, host: Host, source: ModelSource, chosen: Chosen, n
     workspace = host.path(config.workspace or f"ftbench_workspace/{abbr}").resolve()
     found = find_run(workspace, fingerprint) if config.reuse == "auto" else None
     run_dir = found.run_dir if found else new_run_dir(workspace, now)
-    network = _network(config, chosen)
+    network = None if config.runtime.network in ("auto", "none") else config.runtime.network
     runtime = config.runtime
     return Plan(
         runtime=runtime.name,
@@ -132,13 +69,13 @@ def make_plan(config: Config, host: Host, source: ModelSource, chosen: Chosen, n
         run_dir=run_dir,
         model=ModelPlan(source.base, source.base_folder, source.adapter),
         model_abbr=abbr,
-        datasets=tuple(_dataset_plan(name, preset) for name, preset in chosen.presets),
+        datasets=tuple(map(_dataset_plan, chosen.datasets)),
         fingerprint=fingerprint,
         fingerprint_parts=parts,
         parameters=_parameters(config),
         command=tuple(strip_credentials(argument)[0] for argument in host.command),
         tracking=plan_tracking(config, host),
-        environment=_environment(config, host, source, chosen, run_dir, abbr, fingerprint, network),
+        environment=_environment(config, host, source, chosen, run_dir, abbr, fingerprint),
         secrets=tuple(sorted(host.secrets)) if network else (),
         mounts=_mounts(source, chosen, host, run_dir),
         timeout_s=config.timeout,
@@ -208,13 +145,12 @@ def _data_hash(chosen: Chosen, host: Host) -> str:
     cache = host.cache_dir / "hashes.json"
     digest = hashlib.sha256()
     places = {
-        source.path: place_of(source, chosen.data_dir, host.hub_dir)
-        for _, preset in chosen.presets
-        for source in preset.sources
+        source.path: contents_of(source, chosen.data_dir, host.hub_dir)
+        for _, source in chosen.sources
         if source.kind != "bundled"
     }
-    for path, place in sorted(places.items()):
-        found = hash_folder(place, cache) if place.exists() else "missing"
+    for path, contents in sorted(places.items()):
+        found = "+".join(hash_folder(place, cache) for place in contents) or "missing"
         digest.update(f"{path}={found}\n".encode())
     return digest.hexdigest()
 
@@ -243,22 +179,21 @@ def plan_tracking(config: Config, host: Host) -> TrackingPlan:
     )
 
 
-def _dataset_plan(name: str, preset: Preset) -> DatasetPlan:
-    data = tuple(source.path for source in preset.sources if source.kind in ("download", "local"))
-    return DatasetPlan(name, preset.path, preset.mode, preset.subsets, data)
+def _dataset_plan(dataset: ChosenDataset) -> DatasetPlan:
+    sources = dict.fromkeys(source for preset in dataset.presets for source in preset.sources)
+    modes = {preset.mode for preset in dataset.presets}
+    return DatasetPlan(
+        name=dataset.name,
+        presets=tuple(preset.path for preset in dataset.presets),
+        mode=modes.pop() if len(modes) == 1 else "mixed",
+        subsets=dataset.subsets,
+        data_paths=tuple(s.path for s in sources if s.kind in ("download", "local")),
+        options=dataset.options,
+    )
 
 
 def _parameters(config: Config) -> dict[str, str]:
     return {key: strip_credentials(value)[0] for key, value in flatten(config).items()}
-
-
-def _network(config: Config, chosen: Chosen) -> str | None:
-    asked = config.runtime.network
-    if asked == "none":
-        return None
-    if asked != "auto":
-        return asked
-    return "bridge" if chosen.missing else None
 
 
 def _environment(
@@ -269,11 +204,10 @@ def _environment(
     run_dir: Path,
     abbr: str,
     fingerprint: str,
-    network: str | None,
 ) -> dict[str, str]:
     model, backend, runtime = config.model, config.backend, config.runtime
     contract = {
-        "BENCHMARK_DATASETS": ",".join(name for name, _ in chosen.presets),
+        "BENCHMARK_DATASETS": ",".join(dataset.name for dataset in chosen.datasets),
         "BASE_MODEL": str(source.base_folder or source.base),
         "ADAPTER_PATH": str(source.adapter or ""),
         "MODEL_ABBR": abbr,
@@ -301,26 +235,26 @@ def _environment(
     }
     # As many numeric threads as processors made a run six times slower on a busy machine.
     threads = runtime.cpu_threads or max(1, host.processors // 2)
-    libraries = {"OMP_NUM_THREADS": threads, "HF_HUB_CACHE": str(host.hub_dir)}
-    if network is None:
-        libraries |= {"HF_HUB_OFFLINE": 1, "HF_DATASETS_OFFLINE": 1, "TRANSFORMERS_OFFLINE": 1}
+    libraries = {
+        "OMP_NUM_THREADS": threads,
+        "HF_HUB_CACHE": str(host.hub_dir),
+        "HF_HUB_OFFLINE": 1,
+        "HF_DATASETS_OFFLINE": 1,
+        "TRANSFORMERS_OFFLINE": 1,
+    }
     return {name: str(value) for name, value in (contract | libraries).items()}
 
 
 def _mounts(source: ModelSource, chosen: Chosen, host: Host, run_dir: Path) -> tuple[Mount, ...]:
     """Every folder keeps its path, so that the written config and the logs hold outside as well."""
-    data_missing = any(item.source.kind == "download" for item in chosen.missing)
-    hub_missing = any(item.source.kind == "hub" for item in chosen.missing)
-    uses_hub = any(s.kind == "hub" for _, preset in chosen.presets for s in preset.sources)
+    uses_hub = any(source.is_on_hub for _, source in chosen.sources)
     folders = (source.base_folder, source.adapter)
     read_only = [folder for folder in folders if folder is not None and folder.exists()]
     read_only += [linked for folder in list(read_only) for linked in linked_folders(folder)]
-    read_only += linked_data(chosen.presets, chosen.data_dir, host.hub_dir)
+    read_only += linked_data(chosen.sources, chosen.data_dir, host.hub_dir)
+    read_only += [chosen.data_dir] if chosen.data_dir.is_dir() else []
+    read_only += [host.hub_dir] if uses_hub and host.hub_dir.is_dir() else []
     mounts = {folder: Mount(folder, str(folder)) for folder in read_only}
-    if chosen.data_dir.is_dir() or data_missing:
-        mounts[chosen.data_dir] = Mount(chosen.data_dir, str(chosen.data_dir), not data_missing)
-    if uses_hub:
-        mounts[host.hub_dir] = Mount(host.hub_dir, str(host.hub_dir), not hub_missing)
     mounts[run_dir] = Mount(run_dir, str(run_dir), read_only=False)
     return tuple(mounts.values())
 

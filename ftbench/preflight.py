@@ -5,11 +5,10 @@ from __future__ import annotations
 import shutil
 
 from ftbench import tracking
-from ftbench.dataset_files import check_downloads
+from ftbench.choosing import Chosen
 from ftbench.errors import PreflightError, Problem, TrackingError
 from ftbench.model_source import ModelSource
 from ftbench.plan import Plan
-from ftbench.planning import Chosen
 from ftbench.runtimes.base import Runtime
 from ftbench.workspace import check_writable
 
@@ -17,16 +16,13 @@ _LEAST_FREE_BYTES = 1 << 30
 """Predictions, logs and samples of a large suite fit well into this."""
 
 
-def preflight(
-    plan: Plan, source: ModelSource, chosen: Chosen, runtime: Runtime, network_allowed: bool
-) -> None:
+def preflight(plan: Plan, source: ModelSource, chosen: Chosen, runtime: Runtime) -> None:
     """Checks adapter, model, data, workspace, engine and tracker.
 
     Raises:
         PreflightError: Listing everything that is wrong.
     """
-    problems = list(source.problems)
-    problems += check_downloads(chosen.missing, network_allowed, chosen.hub_offline)
+    problems = [*source.problems, *chosen.problems]
     problems += check_writable(plan.run_dir) or _check_space(plan)
     problems += runtime.check(plan)
     # A run that is refused anyway leaves no new database behind.

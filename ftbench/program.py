@@ -18,7 +18,14 @@ VARIANTS = ("cpu", "cuda")
 
 ENTRYPOINT = "eval_entrypoint.py"
 
-_SHARED = ("schema.py", "catalogue.py", "catalogue.json")
+_SHARED = (
+    "schema.py",
+    "options.py",
+    "hub_cache.py",
+    "preset.py",
+    "catalogue.py",
+    "catalogue.json",
+)
 """Files of the host package that the program shares; its ``__init__`` is not among them."""
 
 

@@ -16,11 +16,11 @@ from dataclasses import dataclass
 
 from rich.console import Console
 
-from ftbench import __version__, tracking
+from ftbench import __version__, data, tracking
 from ftbench.catalogue import load_catalogue
+from ftbench.choosing import Chosen, choose_datasets
 from ftbench.collect import collect, failed_result
 from ftbench.config import Config
-from ftbench.dataset_files import make_folders
 from ftbench.errors import (
     EXIT_CONTAINER,
     EXIT_OK,
@@ -35,7 +35,7 @@ from ftbench.live import live_progress
 from ftbench.model_source import ModelSource, download_base, locate_model
 from ftbench.plan import Plan, write_plan
 from ftbench.plan_text import plan_text
-from ftbench.planning import Chosen, choose_datasets, make_plan
+from ftbench.planning import make_plan
 from ftbench.preflight import preflight
 from ftbench.report import Pointers, feedback, print_report, write_reports
 from ftbench.runtimes import make_runtime
@@ -83,13 +83,19 @@ def evaluate(config: Config, host: Host | None = None, console: Console | None =
         tracking.export_credentials(config.tracking.uri)
     host = host or read_host()
     console = console or Console()
-    chosen = choose_datasets(config, host, load_catalogue())
+    catalogue = load_catalogue()
+    chosen = choose_datasets(config, host, catalogue)
     source = _find_model(config, host, chosen, console)
+    access = data.Access(host, chosen.data_dir, catalogue.downloads, config.download)
+    # Before the plan: its fingerprint holds the data.
+    chosen = _bring_data(config, source, chosen, access, console)
     plan = make_plan(config, host, source, chosen, time.time())
     runtime = make_runtime(plan, host)
     if config.dry_run:
-        obstacles = [f"a launch would stop: {p.tried}: {p.happened}" for p in source.problems]
-        _say(console, plan_text(plan, runtime.describe(plan), [*source.notes, *obstacles]))
+        problems = [*source.problems, *chosen.problems]
+        notes = [f"a launch would stop: {p.tried}: {p.happened}" for p in problems]
+        notes += data.announced(chosen.missing, access)
+        _say(console, plan_text(plan, runtime.describe(plan), [*source.notes, *notes]))
         return Outcome(plan, None, Pointers(), EXIT_OK)
     if not plan.datasets:
         result = Result(fingerprint=plan.fingerprint, model_abbr=plan.model_abbr, stage=SKIPPED)
@@ -100,13 +106,25 @@ def evaluate(config: Config, host: Host | None = None, console: Console | None =
 
 def _find_model(config: Config, host: Host, chosen: Chosen, console: Console) -> ModelSource:
     source = locate_model(config.model, host)
-    if source.must_be_downloaded and chosen.presets and not config.dry_run:
+    if source.must_be_downloaded and chosen.datasets and not config.dry_run:
         _say(console, f"downloading {source.base}")
         problems = download_base(source, host)
         if problems:
             return dataclasses.replace(source, problems=(*source.problems, *problems))
         source = locate_model(config.model, host, may_download=False)
     return source
+
+
+def _bring_data(
+    config: Config, source: ModelSource, chosen: Chosen, access: data.Access, console: Console
+) -> Chosen:
+    if not chosen.missing or config.dry_run or source.problems:
+        problems = data.obstacles(chosen.missing, access)
+        return dataclasses.replace(chosen, problems=tuple(problems))
+    fetched = data.fetch(chosen.sources, access, console)
+    missing = data.still_missing(fetched, access)
+    problems = [item.problem for item in fetched if item.problem]
+    return dataclasses.replace(chosen, missing=tuple(missing), problems=tuple(problems))
 
 
 def _evaluate_planned(
@@ -124,8 +142,7 @@ def _evaluate_planned(
         launch = Launch(FINISHED)
     else:
         try:
-            allowed = config.runtime.network != "none"
-            preflight(plan, source, chosen, runtime, allowed)
+            preflight(plan, source, chosen, runtime)
             launch = _launch(plan, runtime, console)
         except LaunchError as exc:
             _print_not_started(plan, exc, console)
@@ -139,7 +156,6 @@ def _evaluate_planned(
 
 def _launch(plan: Plan, runtime: Runtime, console: Console) -> Launch:
     with claimed(plan.run_dir):
-        make_folders(mount.source for mount in plan.mounts if not mount.read_only)
         write_plan(plan)
         with live_progress(plan, console) as on_line:
             try:

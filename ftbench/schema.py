@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 
 OK = "ok"
 PARTIAL = "partial"
@@ -166,6 +166,12 @@ class SubsetResult:
         correct_known: Samples whose correctness is known; fewer than completed when OpenCompass
             does not say, or its details do not reproduce its metric.
         truncated: Samples whose output reached the generation limit; None when unknown.
+        empty: Samples whose prediction is empty; None when unknown.
+        unextracted: Samples from whose prediction the evaluator took no answer; None when unknown.
+        mean_output_tokens: Mean length of the predictions in tokens; None when unknown.
+        repeats: How often every row was asked (``num_runs``); expected counts them all.
+        label: What a reader must know of the score, such as ``rule-only``; or empty.
+        unknown_why: Why the correctness of some samples is not known, or empty.
         seconds: Inference time, in seconds.
         preset: OpenCompass preset file, below ``opencompass/configs/datasets``.
         prompt_hash: sha256 of the dataset's prompt and retrieval configuration, 16 hex digits.
@@ -183,6 +189,12 @@ class SubsetResult:
     completed: int = 0
     correct_known: int = 0
     truncated: int | None = None
+    empty: int | None = None
+    unextracted: int | None = None
+    mean_output_tokens: float | None = None
+    repeats: int = 1
+    label: str = ""
+    unknown_why: str = ""
     seconds: float = 0.0
     preset: str = ""
     mode: str = "gen"
@@ -191,13 +203,55 @@ class SubsetResult:
 
 
 @dataclass(frozen=True)
+class Group:
+    """Subsets of a dataset that are averaged together.
+
+    Attributes:
+        name: OpenCompass's name of it, such as ``mmlu-humanities``.
+        members: Subset abbrs, or names of groups that stand before this one.
+        weights: One per member where OpenCompass gives some; empty: all alike.
+    """
+
+    name: str
+    members: tuple[str, ...]
+    weights: tuple[float, ...] = ()
+
+
+@dataclass(frozen=True)
+class GroupResult:
+    """Some subsets of a dataset that belong together, such as mmlu's humanities.
+
+    Attributes:
+        name: OpenCompass's name of the group, such as ``mmlu-humanities``.
+        metric: Name of the metric; ``mixed`` where the subsets' differ; empty until scored.
+        score: Unweighted mean of its members (subsets, or groups in it) that are ok, unrounded;
+            None when none is.
+        weighted_score: Mean of its subsets weighted by their samples, unrounded.
+        subsets_done, subsets_total: The coverage of both.
+        samples: Samples in the subsets that are ok.
+    """
+
+    name: str
+    metric: str = ""
+    score: float | None = None
+    weighted_score: float | None = None
+    subsets_done: int = 0
+    subsets_total: int = 0
+    samples: int = 0
+
+
+@dataclass(frozen=True)
 class DatasetResult:
     """One dataset as the user named it, such as ``mmlu``.
 
     Attributes:
-        score: Mean of the scored subsets, unrounded; None when none is scored.
+        score: Unweighted mean of the scored subsets, unrounded, as OpenCompass averages; None when
+            none is scored.
+        weighted_score: Mean of the scored subsets weighted by their samples, unrounded.
         aggregation: How score came about, such as ``mean of 57 subsets``.
         subsets_done: Subsets that are ok; with len(subsets) the coverage of score.
+        groups: Its subsets grouped, inner groups first.
+        flags: Why the score should not be taken at its face, a sentence each; shown beside it.
     """
 
     name: str
@@ -209,6 +263,9 @@ class DatasetResult:
     subsets_done: int = 0
     seconds: float = 0.0
     subsets: tuple[SubsetResult, ...] = ()
+    weighted_score: float | None = None
+    groups: tuple[GroupResult, ...] = ()
+    flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -278,6 +335,7 @@ class Sample:
         prediction: The model's raw answer.
         extracted: The answer that the evaluator took from it; None when unknown.
         correct: True, False, or None when OpenCompass does not say.
+        unknown_why: Why correct is None, or empty.
         truncated: The output reached the generation limit; None when unknown.
         output_tokens: Tokens of the prediction; None when unknown.
     """
@@ -292,6 +350,7 @@ class Sample:
     repeat: int = 0
     truncated: bool | None = None
     output_tokens: int | None = None
+    unknown_why: str = ""
 
 
 def to_json(value: Any) -> Any:

@@ -13,10 +13,10 @@ from ftbench.schema import OK, DatasetResult, Result, RunFiles, SubsetResult
 FINGERPRINT = "ab12" * 16
 MODEL_ABBR = "tiny-ft-ab12ab12"
 
-GSM8K = DatasetPlan("gsm8k", "gsm8k/gsm8k_gen_1d7fe4.py", "gen", ("gsm8k",), ("data/gsm8k",))
+GSM8K = DatasetPlan("gsm8k", ("gsm8k/gsm8k_gen_1d7fe4.py",), "gen", ("gsm8k",), ("data/gsm8k",))
 MMLU = DatasetPlan(
     "mmlu",
-    "mmlu/mmlu_openai_simple_evals_gen_b618ea.py",
+    ("mmlu/mmlu_openai_simple_evals_gen_b618ea.py",),
     "gen",
     ("lukaemon_mmlu_anatomy", "lukaemon_mmlu_virology"),
     ("data/mmlu",),

@@ -98,6 +98,7 @@ def make_world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
     adapter = make_adapter(tmp_path / "adapter", base_model_name_or_path=str(base))
     for name in ("mmlu", "gsm8k"):
         (tmp_path / "opencompass" / "data" / name).mkdir(parents=True)
+        (tmp_path / "opencompass" / "data" / name / "test.txt").write_text("rows")
     host = read_host(
         {
             "FTBENCH_CACHE": str(tmp_path / "cache"),

@@ -6,11 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from ftbench.catalogue import Catalogue
+from ftbench.choosing import choose_datasets
 from ftbench.config import Config, ModelConf, RuntimeConf, TrackingConf
 from ftbench.host import Host
 from ftbench.model_source import locate_model
 from ftbench.plan import Plan
-from ftbench.planning import choose_datasets, make_plan
+from ftbench.planning import make_plan
 from tests.checkpoint.folders import make_adapter, make_base
 
 NOW = 1_800_000_000.0

@@ -26,6 +26,8 @@ CONFIG = "The configuration cannot be used"
 PREFLIGHT = "Preflight stopped the run before anything was started"
 HELP = "  try: python -m ftbench.run --help lists every key"
 
+SERVER = "http://opencompass.oss-cn-shanghai.aliyuncs.com"
+
 LAYER = "model.layers.0.self_attn.q_proj"
 
 
@@ -72,6 +74,7 @@ def desk(tmp_path: Path) -> Desk:
     make_adapter(work / "adapter", base_model_name_or_path="base")
     (tmp_path / "home").mkdir()
     (tmp_path / "data" / "data" / "gsm8k").mkdir(parents=True)
+    (tmp_path / "data" / "data" / "gsm8k" / "test.jsonl").write_text("{}")
     # What the local runtime asks a ready environment for, before it starts anything.
     python = tmp_path / "env" / "bin" / "python"
     python.parent.mkdir(parents=True)
@@ -407,24 +410,26 @@ BAD_WORLD = [
         ["model.adapter=adapter", "datasets=[mmlu,gsm8k,ScienceQA]", *LOCAL],
         f"{PREFLIGHT}: 2 problems\n"
         "1. dataset mmlu: its data is not at {root}/data/data/mmlu, and "
-        "http://opencompass.oss-cn-shanghai.aliyuncs.com cannot be reached: connection refused\n"
-        "  try: bring the files of data/mmlu to {root}/data/data/mmlu by hand, "
-        "or say where they are with data_dir=DIR (the folder that contains data/)\n"
+        f"{SERVER} cannot be reached: connection refused\n"
+        f"  try: put {SERVER}/datasets/data/mmlu.zip into {{root}}/data/data by hand, "
+        "as it is or unpacked, or say where they are with data_dir=DIR (the folder that contains "
+        "data/), or set FTBENCH_DATA_URL to a mirror\n"
         "2. dataset ScienceQA: its data is not at "
         "{home}/.cache/huggingface/hub/datasets--derek-thomas--ScienceQA, and "
         "https://huggingface.co cannot be reached: connection refused\n"
-        "  try: copy that folder from a machine that has downloaded derek-thomas/ScienceQA",
+        "  try: copy that folder from a machine that has downloaded derek-thomas/ScienceQA, "
+        "or set HF_ENDPOINT to a mirror",
         variables={"http_proxy": PROXY, "https_proxy": PROXY},
     ),
     Bad(
-        "missing data and a network is forbidden",
-        ["model.adapter=adapter", "datasets=[mmlu]", *LOCAL, "runtime.network=none"],
+        "missing data and a download is forbidden",
+        ["model.adapter=adapter", "datasets=[mmlu]", *LOCAL, "download=false"],
         f"{PREFLIGHT}\n"
         "dataset mmlu: its data is not at {root}/data/data/mmlu, and "
-        "runtime.network=none forbids a download\n"
-        "  try: bring the files of data/mmlu to {root}/data/data/mmlu by hand, "
-        "or say where they are with data_dir=DIR (the folder that contains data/), "
-        "or leave runtime.network=none out",
+        "download=false forbids a download\n"
+        f"  try: put {SERVER}/datasets/data/mmlu.zip into {{root}}/data/data by hand, "
+        "as it is or unpacked, or say where they are with data_dir=DIR (the folder that contains "
+        "data/), or leave download=false out",
     ),
     Bad(
         "a workspace that is a file",
@@ -466,7 +471,7 @@ BAD_WORLD = [
             "model.adapter=out",
             "datasets=[mmlu]",
             *LOCAL,
-            "runtime.network=none",
+            "download=false",
             "runtime.num_gpus=2",
             "workspace=base/config.json",
             "tracking=mlflow",
@@ -476,10 +481,10 @@ BAD_WORLD = [
         "1. model.adapter={work}/out: there is no such folder\n"
         "  try: model.adapter=DIR with a trained adapter\n"
         "2. dataset mmlu: its data is not at {root}/data/data/mmlu, and "
-        "runtime.network=none forbids a download\n"
-        "  try: bring the files of data/mmlu to {root}/data/data/mmlu by hand, "
-        "or say where they are with data_dir=DIR (the folder that contains data/), "
-        "or leave runtime.network=none out\n"
+        "download=false forbids a download\n"
+        f"  try: put {SERVER}/datasets/data/mmlu.zip into {{root}}/data/data by hand, "
+        "as it is or unpacked, or say where they are with data_dir=DIR (the folder that contains "
+        "data/), or leave download=false out\n"
         "3. workspace {work}/base/config.json: it cannot be written: "
         "{work}/base/config.json is not a folder\n"
         "  try: choose another folder with workspace=DIR\n"

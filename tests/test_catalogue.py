@@ -8,16 +8,12 @@ from hypothesis import strategies as st
 
 from ftbench.catalogue import (
     Catalogue,
-    DataSource,
-    Preset,
     UnknownDataset,
     UnusableDataset,
     choose,
-    expand,
     load_catalogue,
-    normalise,
-    subset_name,
 )
+from ftbench.preset import DataSource, Preset, expand, normalise, subset_name
 
 
 @pytest.fixture(scope="module")
@@ -62,7 +58,7 @@ def test_resolve_tells_what_a_preset_is(catalogue: Catalogue) -> None:
 
 
 def test_resolve_refuses_a_name_of_two_datasets_and_names_them(catalogue: Catalogue) -> None:
-    with pytest.raises(UnknownDataset, match=r"^it stands for 2 datasets$") as caught:
+    with pytest.raises(UnknownDataset, match=r"^it stands for 2 presets$") as caught:
         catalogue.resolve("arc:ppl")
     assert caught.value.suggestions == ("ARC_c:ppl", "ARC_e:ppl")
 

@@ -69,7 +69,7 @@ def test_image_name_holds_version_and_variant():
 
 def test_expected_labels_are_the_hashes_of_what_the_image_holds():
     assert expected_labels("cuda") == {
-        "org.ftbench.schema": "1",
+        "org.ftbench.schema": "2",
         "org.ftbench.variant": "cuda",
         "org.ftbench.lock": lock_hash("cuda"),
         "org.ftbench.program": program_hash(),
@@ -107,7 +107,7 @@ def test_build_image_makes_the_dependencies_and_then_the_program(engine, build):
         "BASE_IMAGE": "base",
         "DEPENDENCIES": first.tag,
         "FTBENCH_VERSION": ftbench.__version__,
-        "SCHEMA_VERSION": "1",
+        "SCHEMA_VERSION": "2",
         "LOCK_HASH": lock_hash("cpu"),
         "PROGRAM_HASH": program_hash(),
     }

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
+from ftbench.choosing import choose_datasets
 from ftbench.errors import ConfigError
 from ftbench.host import Host
 from ftbench.image import image_name
 from ftbench.plan import DatasetPlan, Mount, TrackingPlan, write_plan
-from ftbench.planning import choose_datasets, plan_tracking
+from ftbench.planning import plan_tracking
 from ftbench.schema import VARIABLES
 from ftbench.workspace import new_run_dir
 from tests.surroundings import CATALOGUE, NOW, make_config, make_host, make_world, planned
@@ -39,7 +40,9 @@ def test_make_plan_names_everything_absolutely(world: Path) -> None:
     assert plan.environment_folder == world / "env"
     assert plan.model_abbr == f"base-ft-{plan.fingerprint[:8]}"
     data = ("data/gsm8k",)
-    assert plan.datasets == (DatasetPlan("gsm8k", "gsm8k/gsm8k_gen.py", "gen", ("gsm8k",), data),)
+    assert plan.datasets == (
+        DatasetPlan("gsm8k", ("gsm8k/gsm8k_gen.py",), "gen", ("gsm8k",), data),
+    )
     default = planned(make_config(), make_host(world))
     assert default.workspace == world / "ftbench_workspace" / default.model_abbr
 
@@ -93,12 +96,12 @@ def test_make_plan_goes_on_with_an_unfinished_run_unless_told_otherwise(world: P
     ("asked", "dataset", "network"),
     [
         ("auto", "gsm8k", None),
-        ("auto", "hle", "bridge"),
-        ("none", "hle", None),
+        ("auto", "hle", None),
+        ("none", "gsm8k", None),
         ("mine", "gsm8k", "mine"),
     ],
 )
-def test_network_is_on_only_when_needed_or_named(
+def test_network_is_on_only_when_named(
     asked: str, dataset: str, network: str | None, world: Path
 ) -> None:
     host = make_host(world, secrets={"OC_JUDGE_API_KEY": "key-123", "HF_TOKEN": "hf-123"})
@@ -106,7 +109,8 @@ def test_network_is_on_only_when_needed_or_named(
     assert plan.network == network
     # Secrets go where the network goes, and only their names are written.
     assert plan.secrets == (("HF_TOKEN", "OC_JUDGE_API_KEY") if network else ())
-    assert ("HF_HUB_OFFLINE" in plan.environment) is (network is None)
+    # Models and data are on this machine; only a judge or a benchmark's own server is asked.
+    assert plan.environment["HF_HUB_OFFLINE"] == "1"
     write_plan(plan)
     text = plan.files.plan.read_text()
     assert "key-123" not in text and "hf-123" not in text
@@ -119,11 +123,17 @@ def test_mounts_are_read_only_but_the_run_folder(world: Path) -> None:
     assert plan.mounts == (*(Mount(folder, str(folder)) for folder in read_only), own)
 
 
-def test_mounts_let_what_is_missing_be_written(world: Path) -> None:
+def test_mounts_leave_out_folders_that_are_not_there(world: Path) -> None:
     shutil.rmtree(world / "compass")
     plan = planned(make_config(datasets=["gsm8k", "hle"]), make_host(world))
-    writable = [mount.source for mount in plan.mounts if not mount.read_only]
-    assert writable == [world / "compass", world / "hub", plan.run_dir]
+    assert [m.source for m in plan.mounts] == [world / "base", world / "out", plan.run_dir]
+
+
+def test_mounts_hold_the_hub_cache_for_a_dataset_of_the_hub(world: Path) -> None:
+    (world / "hub").mkdir()
+    for dataset, mounted in {"gsm8k": False, "hle": True}.items():
+        mounts = planned(make_config(datasets=[dataset]), make_host(world)).mounts
+        assert (Mount(world / "hub", str(world / "hub")) in mounts) is mounted
 
 
 def test_mounts_follow_links_out_of_a_folder(world: Path) -> None:
@@ -178,24 +188,30 @@ def problems_of(host: Host, *datasets: str) -> list[str]:
 
 
 def test_choose_datasets_lists_every_bad_name_with_suggestions(tmp_path: Path) -> None:
-    assert problems_of(make_host(tmp_path), "gsm8", "mmlu", "zzz", "both") == [
+    assert problems_of(make_host(tmp_path), "gsm8", "mmlu", "zzz") == [
         "datasets: 'gsm8': OpenCompass 0.5.4 has no dataset of this name\n  try: one of: gsm8k",
         "datasets: 'zzz': OpenCompass 0.5.4 has no dataset of this name\n"
         "  try: python -m ftbench.datasets list shows every name",
-        "datasets: 'both': it stands for 2 datasets\n  try: one of: gsm8k, mmlu",
     ]
 
 
-@pytest.mark.parametrize("name", ["MMLU", "mmlu:ppl", "mmlu_gen"])
-def test_choose_datasets_refuses_the_same_subsets_twice(name: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["MMLU", "mmlu_gen", "both"])
+def test_choose_datasets_refuses_the_same_preset_twice(name: str, tmp_path: Path) -> None:
     assert problems_of(make_host(tmp_path), "mmlu", name) == [
-        f"datasets: '{name}': has the same subsets as 'mmlu'\n  try: choose one of them"
+        f"datasets: '{name}': is the same as 'mmlu'\n  try: choose one of them"
     ]
+
+
+def test_choose_datasets_takes_a_name_of_several_presets_for_one_dataset(tmp_path: Path) -> None:
+    config = make_config(datasets=["both", "mmlu:ppl"])
+    both, likelihood = choose_datasets(config, make_host(tmp_path), CATALOGUE).datasets
+    assert [p.path for p in both.presets] == ["gsm8k/gsm8k_gen.py", "mmlu/mmlu_gen.py"]
+    assert both.subsets == ("gsm8k", "mmlu_law", "mmlu_art")
+    assert [p.path for p in likelihood.presets] == ["mmlu/mmlu_ppl.py"]
 
 
 def test_choose_datasets_looks_in_the_given_data_folder(weird_tmp_path: Path) -> None:
     config = make_config(data_dir="mine", datasets=["gsm8k"])
-    chosen = choose_datasets(config, make_host(weird_tmp_path, hub_offline=True), CATALOGUE)
+    chosen = choose_datasets(config, make_host(weird_tmp_path), CATALOGUE)
     assert chosen.data_dir == weird_tmp_path / "mine"
     assert [m.place for m in chosen.missing] == [weird_tmp_path / "mine" / "data" / "gsm8k"]
-    assert chosen.hub_offline

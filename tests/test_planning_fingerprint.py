@@ -62,6 +62,7 @@ CHANGE_NO_PREDICTION: dict[str, Any] = {
     "workspace": "elsewhere",
     "reuse": "never",
     "dry_run": True,
+    "download": False,
 }
 """Every other key; an image is held to the lock and the program by its labels."""
 
@@ -104,6 +105,8 @@ def test_fingerprint_stays_with_the_caller(world: Path) -> None:
         "processors": 1,
         "tracking_uri": "http://t",
         "secrets": {"HF_TOKEN": "x"},
+        "data_url": "http://mirror",
+        "hub_url": "http://mirror",
     }
     assert fingerprint(world, command=("x",), hub_offline=True, **other) == fingerprint(world)
 
@@ -144,7 +147,7 @@ def test_fingerprint_ignores_data_of_other_datasets(world: Path) -> None:
 @pytest.mark.parametrize(("gpus", "variant"), [(0, "cpu"), (2, "cuda")])
 def test_fingerprint_holds_program_packages_and_gpus(gpus: int, variant: str, world: Path) -> None:
     parts = planned(make_config(runtime__num_gpus=gpus), make_host(world)).fingerprint_parts
-    assert (parts["schema"], parts["num_gpus"]) == ("1", str(gpus))
+    assert (parts["schema"], parts["num_gpus"]) == ("2", str(gpus))
     assert (parts["program"], parts["lock"]) == (program_hash(), lock_hash(variant))
     for name in parts:
         assert fingerprint_of(parts | {name: "other"}) != fingerprint_of(parts)

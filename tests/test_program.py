@@ -37,7 +37,17 @@ def test_program_files_are_the_entrypoint_its_package_and_the_shared_modules():
     names = set(program.program_files())
     assert {"eval_entrypoint.py", "ftbench_eval/main.py"} <= names
     shared = {name for name in names if name.startswith("ftbench/")}
-    assert shared == {"ftbench/schema.py", "ftbench/catalogue.py", "ftbench/catalogue.json"}
+    assert shared == {
+        f"ftbench/{name}"
+        for name in (
+            "schema.py",
+            "options.py",
+            "hub_cache.py",
+            "preset.py",
+            "catalogue.py",
+            "catalogue.json",
+        )
+    }
     assert not any("__pycache__" in name for name in names)
 
 
@@ -48,7 +58,7 @@ def test_the_staged_program_imports_without_the_host_package(tmp_path):
     done = subprocess.run(
         argv, cwd=tmp_path / "program", capture_output=True, text=True, check=False
     )
-    assert (done.stdout, done.stderr) == ("1\n", "")
+    assert (done.stdout, done.stderr) == ("2\n", "")
 
 
 def test_hash_files_covers_names_and_bytes_in_the_order_of_the_names(tmp_path):

@@ -30,6 +30,8 @@ for package in pandas scipy sklearn sympy networkx numpy pyarrow nltk joblib tor
   [ -d "$site/$package" ] || continue
   find "$site/$package" -depth -type d \( -name tests -o -name test \) -exec rm -rf {} +
 done
+# NLTK's sentence models for other languages than English.
+find "$site"/punkt/data -name '*.py' -size +100k ! -name english.py -delete
 rm -rf "$site"/pyarrow/include "$site"/pyarrow/src
 find "$site" -type f \( -name '*.pyx' -o -name '*.pxd' \) -delete
 if [ "$variant" = cpu ]; then

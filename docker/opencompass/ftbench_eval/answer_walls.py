@@ -25,7 +25,8 @@ _REQUEST = Request(ANSWER, _SECONDS, ProgramLimits(cpu_s=4, memory=GIB))
 EVALUATING = (
     "TheoremQA.number_utils", "TheoremQA.utils", "korbench.korbench_utils",
     "supergpqa.supergpqa_utils", "MedCalc_Bench", "cmphysbench.SEED.SEED", "humaneval",
-    "humanevalx", "LCBench", "PMMEval.humanevalxl", "livecodebench.evaluator", "subjective.followbench",
+    "humanevalx", "LCBench", "PMMEval.humanevalxl", "livecodebench.evaluator",
+    "subjective.followbench",
 )  # fmt: skip
 """Modules of ``opencompass.datasets`` that pass answers to ``eval``. Others pass it the dataset's
 own text only: triviaqa, natural_question, agieval, NPHardEval, teval."""

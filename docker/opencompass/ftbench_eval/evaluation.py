@@ -21,8 +21,10 @@ from ftbench.schema import (
     RunFiles,
     SubsetResult,
 )
+from ftbench_eval import confinement
 from ftbench_eval.checks import Checked, check
 from ftbench_eval.collecting import Collector
+from ftbench_eval.hub_data import load_from_snapshots
 from ftbench_eval.infer import count_calls, infer_subset, inputs_per_sample
 from ftbench_eval.merge import merge_adapter
 from ftbench_eval.model_config import ModelDecision, decide
@@ -67,6 +69,7 @@ class Evaluation:
         """
         self.output.say("ftbench: loading OpenCompass")
         use_real_python_root()
+        load_from_snapshots(os.environ)
         with loading_secrets(self.settings.secrets_folder, os.environ):
             chosen = choose(self.settings.datasets, load_catalogue(), self.settings.limit)
             self.progress.update(versions=versions(), datasets=pending_results(chosen))
@@ -94,7 +97,9 @@ class Evaluation:
             opencompass_type=", ".join(sorted(types)),
             chat_template=decision.chat_template,
             merged=bool(decision.merge_because),
-            notes=decision.notes + judge_notes(chosen),
+            notes=decision.notes
+            + judge_notes(chosen)
+            + confinement.notes(s.preset for item in chosen for s in item.subsets),
         )
         self.progress.update(model=facts)
         return files, decision
@@ -125,7 +130,8 @@ class Evaluation:
     def _check(self, subset: Subset, decision: ModelDecision) -> Checked:
         if subset.role in decision.unsupported:
             return Checked(subset, reason=Reason("unsupported", decision.unsupported[subset.role]))
-        return check(subset)
+        refused = confinement.refusal(subset.preset, load_catalogue())
+        return Checked(subset, reason=refused) if refused else check(subset)
 
     def _write_config(self, decision: ModelDecision, ready: Sequence[Checked]) -> Any:
         subsets = [item.subset for item in ready]

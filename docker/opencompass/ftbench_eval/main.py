@@ -16,6 +16,8 @@ from pathlib import Path
 
 from ftbench.schema import SCHEMA_VERSION, SECRET_NAMES, Result, RunFiles
 from ftbench_eval.evaluation import Evaluation
+from ftbench_eval.hub_data import prepare_cache
+from ftbench_eval.nltk_data import provide_sentence_model
 from ftbench_eval.output import Output
 from ftbench_eval.progress import Progress
 from ftbench_eval.reasons import Refused, explain
@@ -93,6 +95,8 @@ def _evaluate(
     os.chdir(scratch)
     progress.write()
     prepare_environment(environ, settings)
+    provide_sentence_model(scratch / "nltk_data", environ)
+    prepare_cache(environ, scratch)
     start_fork_server(environ)
     try:
         evaluation.run()

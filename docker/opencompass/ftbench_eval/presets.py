@@ -79,9 +79,11 @@ def choose(names: Sequence[str], catalogue: Catalogue, limit: int | None) -> lis
     taken: set[str] = set()
     for name in names:
         try:
-            preset = catalogue.resolve(name)
-            configs = load_preset(folder / preset.path)
-            subsets = _subsets(name, preset.path, configs, taken, limit)
+            subsets = []
+            for preset in catalogue.resolve_all(name):
+                configs = load_preset(folder / preset.path)
+                before = taken | {subset.abbr for subset in subsets}
+                subsets += _subsets(name, preset.path, configs, before, limit)
         except UnknownDataset as exc:
             chosen.append(Chosen(name, reason=_unresolved(exc)))
         except Exception as exc:  # a preset is foreign code; what fails is this dataset only

@@ -75,6 +75,18 @@ def accept_limited_humaneval() -> None:
     )
 
 
+def fix_language_detection() -> None:
+    """Makes langdetect, which IFEval asks for a text's language, answer the same every time.
+
+    Side effects: seeds its generator in this process; unseeded, short texts vary between runs.
+    """
+    try:
+        from langdetect import DetectorFactory
+    except ImportError:
+        return
+    DetectorFactory.seed = 0
+
+
 def score_subset(job: ScoringJob) -> None:
     """Scores a subset; benchmarks execute or ``eval`` what a model wrote, hence a process for each.
 
@@ -88,6 +100,7 @@ def score_subset(job: ScoringJob) -> None:
     # A process of a fork server makes its own children through it, too; evaluators that expect a
     # plain fork (MATHVerifyEvaluator) then time out on every sample.
     multiprocessing.set_start_method("fork", force=True)
+    from ftbench_eval.hub_data import load_from_snapshots
     from ftbench_eval.reasons import explain
 
     try:
@@ -97,6 +110,8 @@ def score_subset(job: ScoringJob) -> None:
         config = ConfigDict(_prepare(job))
         _confine(job)
         accept_limited_humaneval()
+        fix_language_detection()
+        load_from_snapshots(os.environ)
         OpenICLEvalTask(config).run()
     except Exception as exc:  # foreign code at the top of a process
         reason = explain(exc, "scoring")
@@ -124,6 +139,7 @@ def _redirect_dataset_cache(folder: Path) -> None:
         for kept in _folders(source):
             (folder / source.name / kept.name).symlink_to(kept)
     datasets.config.HF_DATASETS_CACHE = folder
+    os.environ["HF_DATASETS_CACHE"] = str(folder)
     # What map() gives goes beside the dataset's own file otherwise.
     datasets.disable_caching()
 

@@ -9,6 +9,7 @@ import logging
 import os
 import sys
 import time
+from collections.abc import Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,7 @@ os.environ.update(HF_HUB_OFFLINE="0", COMPASS_DATA_CACHE="", DATASET_SOURCE="Loc
 from opencompass.utils.datasets_info import DATASETS_URL
 
 from ftbench.catalogue import Catalogue
-from make_catalogue import names, presets, render
+from make_catalogue import about, groups, names, presets, prompts, render
 from make_catalogue.describe import Describer
 
 _SHOWN_LINES = 40
@@ -27,26 +28,85 @@ _SHOWN_LINES = 40
 
 def make_catalogue() -> str:
     """The text of the catalogue of the installed OpenCompass."""
-    entries = scan()
+    entries, languages = scan()
+    grouped = add_groups(entries)
     render.share_lists(entries)
     release = version("opencompass")
-    defaults = names.default_presets(Catalogue(release, {}, {}, {}, entries))
-    downloads = {key: [at["url"], at["md5"]] for key, at in sorted(DATASETS_URL.items())}
-    return render.render(release, defaults, names.aliases(defaults), downloads, entries)
+    index = about.read_index()
+    bare = Catalogue(release, {}, {}, {}, entries, groups=grouped)
+    defaults = names.default_presets(bare, index)
+    parts = {
+        "families": {f: paths[0] if len(paths) == 1 else "" for f, paths in defaults.items()},
+        "parts": {f: paths for f, paths in defaults.items() if len(paths) > 1},
+        "aliases": names.aliases(defaults),
+        "about": describe_families(defaults, entries, languages, index),
+        "groups": grouped,
+        "downloads": {key: [at["url"], at["md5"]] for key, at in sorted(DATASETS_URL.items())},
+        "presets": entries,
+    }
+    return render.render(release, parts)
 
 
-def scan() -> dict[str, dict[str, Any]]:
-    """The entry of every preset by its path, with plain subset lists."""
+def scan() -> tuple[dict[str, dict[str, Any]], dict[str, set[str]]]:
+    """Loads every preset.
+
+    Returns:
+        The entry of each by its path, with plain subset lists; the languages of each family.
+    """
     describer = Describer()
     entries: dict[str, dict[str, Any]] = {}
+    languages: dict[str, set[str]] = {}
     first: dict[str, str] = {}
     for path in presets.preset_paths():
         loaded = presets.load(path)
         entry = describer.describe(loaded)
         if loaded.datasets:
             entry |= _same_as(path, loaded.content, first)
+            found = prompts.languages([path, *entry["subsets"]], loaded.datasets)
+            languages.setdefault(path.split("/")[0], set()).update(found)
         entries[path] = entry
-    return entries
+    return entries, languages
+
+
+def add_groups(entries: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    """Names the groups of each preset in its entry.
+
+    Returns:
+        The groups that some preset has, by their keys.
+
+    Side effects: changes ``entries``, whose subset lists are still plain.
+    """
+    known = groups.load_groups()
+    used: list[groups.SummaryGroup] = []
+    for path, entry in entries.items():
+        found = groups.groups_of(path.split("/")[0], entry.get("subsets", []), known)
+        if found:
+            entry["groups"] = [group.key for group in found]
+            used += found
+    return groups.entries(used)
+
+
+def describe_families(
+    defaults: dict[str, tuple[str, ...]],
+    entries: dict[str, dict[str, Any]],
+    languages: dict[str, set[str]],
+    index: Sequence[about.Indexed],
+) -> dict[str, dict[str, Any]]:
+    """What is said of all presets of a family, by its folder.
+
+    Side effects: adds to ``entries`` what the index says of one preset only.
+    """
+    described = {}
+    for family, paths in defaults.items():
+        own = [entry for path, entry in entries.items() if path.startswith(f"{family}/")]
+        needs = {need for entry in own for need in entry.get("needs", [])}
+        described[family] = about.about(family, paths, needs, index)
+        if languages.get(family):
+            described[family]["languages"] = sorted(languages[family])
+    about.drop_shared_names(described)
+    for path, said in about.about_presets(described, entries, index).items():
+        entries[path] |= said
+    return described
 
 
 def _same_as(path: str, content: str, first: dict[str, str]) -> dict[str, str]:

@@ -19,11 +19,11 @@ from opencompass.registry import (
     TEXT_POSTPROCESSORS,
 )
 
-from ftbench.catalogue import CODE, EVAL, JUDGE, JUDGE_OPTIONAL, NETWORK
-from make_catalogue import presets
+from ftbench.preset import CODE, EVAL, JUDGE, JUDGE_OPTIONAL, NETWORK, PACKAGE, SERVICE
+from make_catalogue import presets, prompts
 from make_catalogue.presets import Loaded
 from make_catalogue.reach import Reach, reach
-from make_catalogue.sources import Source, find_sources
+from make_catalogue.sources import Found, Source, find_sources
 
 _MODES = {
     "GenInferencer": "gen",
@@ -69,7 +69,7 @@ _LOADER_ONLY = ("reader_cfg", "infer_cfg", "eval_cfg", "abbr", "n", "k")
 class Describer:
     """Describes presets, remembering what it found out about loaders and classes."""
 
-    _sources: dict[str, tuple[Source, ...]] = field(default_factory=dict)
+    _found: dict[str, Found] = field(default_factory=dict)
 
     def describe(self, loaded: Loaded) -> dict[str, Any]:
         """The catalogue's entry of one preset, without empty values.
@@ -83,8 +83,12 @@ class Describer:
             return {"problem": "it defines no datasets; other presets import it"}
         modes = {mode(dataset) for dataset in loaded.datasets}
         sources: dict[Source, None] = {}
+        rows: list[int | None] = []
         for dataset in loaded.datasets:
-            sources.update(dict.fromkeys(self._find_sources(dataset)))
+            found = self._find_sources(dataset)
+            sources.update(dict.fromkeys(found.sources))
+            rows.append(found.num_rows)
+        counted = [count for count in rows if count is not None]
         entry = {
             "mode": modes.pop() if len(modes) == 1 else "mixed",
             "subsets": [presets.abbr(dataset) for dataset in loaded.datasets],
@@ -92,20 +96,25 @@ class Describer:
             "evaluators": sorted({evaluator(dataset) for dataset in loaded.datasets} - {""}),
             "needs": needs(loaded),
             "problem": problem(loaded),
+            "shots": common_shots(loaded),
+            "num_rows": sum(counted) if len(counted) == len(rows) else None,
         }
-        return {key: value for key, value in entry.items() if value}
+        return {key: value for key, value in entry.items() if value or value == 0}
 
-    def _find_sources(self, dataset: dict[str, Any]) -> tuple[Source, ...]:
+    def _find_sources(self, dataset: dict[str, Any]) -> Found:
+        arguments = {key: value for key, value in dataset.items() if key not in _LOADER_ONLY}
         # Numbers (a length, a depth) choose rows, never files: needlebench alone has 50000 of them.
-        arguments = {
-            key: value
-            for key, value in dataset.items()
-            if key not in _LOADER_ONLY and not isinstance(value, (int, float))
-        }
+        words = {k: v for k, v in arguments.items() if not isinstance(v, (int, float))}
+        found = self._find_once(words, dataset)
+        if found.num_rows is None:
+            return found
+        return self._find_once(arguments | {"reader_cfg": dataset.get("reader_cfg")}, dataset)
+
+    def _find_once(self, arguments: dict[str, Any], dataset: dict[str, Any]) -> Found:
         key = json.dumps(presets.plain(arguments), sort_keys=True)
-        if key not in self._sources:
-            self._sources[key] = find_sources(dataset)
-        return self._sources[key]
+        if key not in self._found:
+            self._found[key] = find_sources(dataset)
+        return self._found[key]
 
 
 def mode(dataset: dict[str, Any]) -> str:
@@ -128,8 +137,17 @@ def problem(loaded: Loaded) -> str:
     return first if len(reasons) == total else f"in {len(reasons)} of {total} subsets {first}"
 
 
+def common_shots(loaded: Loaded) -> int | None:
+    """Solved examples before each question, where its name tells or all subsets agree."""
+    said = prompts.shots_in_name(loaded.path)
+    if said is not None:
+        return said
+    counts = {prompts.shots(dataset) for dataset in loaded.datasets}
+    return counts.pop() if len(counts) == 1 else None
+
+
 def needs(loaded: Loaded) -> list[str]:
-    """What scoring takes, in the words of ``ftbench.catalogue.Preset.needs``."""
+    """What scoring takes, in the words of ``ftbench.preset.Preset.needs``."""
     total = Reach()
     scoring = Reach()
     for thing in {t for dataset in loaded.datasets for t in _things(dataset)}:
@@ -143,7 +161,9 @@ def needs(loaded: Loaded) -> list[str]:
         CODE if scoring.runs_code else "",
         EVAL if scoring.evals else "",
         NETWORK if total.network else "",
-        *(f"package:{name}" for name in sorted(total.missing)),
+        # Of OpenCompass's evaluators only those that let a server run programs speak to one.
+        SERVICE if scoring.network else "",
+        *(f"{PACKAGE}{name}" for name in sorted(total.missing)),
     ]
     return [need for need in found if need]
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
-from ftbench.catalogue import Catalogue, choose, is_usable, normalise
+from ftbench.catalogue import Catalogue, choose
+from ftbench.preset import Preset, is_usable, normalise
+from make_catalogue.about import Indexed
 
 _NO_DATASETS = {
     "collections",
@@ -40,14 +42,37 @@ _ALIASES: dict[str, tuple[str, ...]] = {
 """What people say and OpenCompass does not; the generator checks that each leads somewhere."""
 
 
-def default_presets(catalogue: Catalogue) -> dict[str, str]:
-    """The default preset's path of every family; empty where none stands out."""
-    defaults = {}
-    for family in families(catalogue.entries):
-        presets = catalogue.presets(family)
-        chosen = None if family in _NO_DATASETS else choose(family, filter(is_usable, presets))
-        defaults[family] = chosen.path if chosen else ""
-    return defaults
+def default_presets(catalogue: Catalogue, index: Sequence[Indexed]) -> dict[str, tuple[str, ...]]:
+    """The paths of the presets that stand for each family: mostly one, none where none stands out.
+
+    Args:
+        catalogue: With all entries.
+        index: OpenCompass's own, which knows what belongs together.
+    """
+    return {family: _defaults(catalogue, family, index) for family in families(catalogue.entries)}
+
+
+def _defaults(catalogue: Catalogue, family: str, index: Sequence[Indexed]) -> tuple[str, ...]:
+    usable = [preset for preset in catalogue.presets(family) if is_usable(preset)]
+    if family in _NO_DATASETS or not usable:
+        return ()
+    chosen = choose(family, usable)
+    if chosen:
+        return (chosen.path,)
+    by_path = {preset.path: preset for preset in usable}
+    for row in index:
+        listed = [by_path[path] for path in row.presets if path in by_path]
+        if listed:
+            return tuple(p.path for p in (listed if are_parts(listed) else listed[:1]))
+    known = {preset.name for preset in usable}
+    unique = [preset for preset in usable if preset.same_as not in known]
+    return tuple(preset.path for preset in unique) if are_parts(unique) else ()
+
+
+def are_parts(presets: Sequence[Preset]) -> bool:
+    """Whether presets can be one dataset: no subset is in two of them."""
+    subsets = [subset for preset in presets for subset in preset.subsets]
+    return len(set(subsets)) == len(subsets)
 
 
 def families(paths: Iterable[str]) -> list[str]:
@@ -55,7 +80,7 @@ def families(paths: Iterable[str]) -> list[str]:
     return sorted({path.split("/")[0] for path in paths})
 
 
-def aliases(defaults: dict[str, str]) -> dict[str, list[str]]:
+def aliases(defaults: dict[str, tuple[str, ...]]) -> dict[str, list[str]]:
     """Other names: hand-made ones, benchmark groups, and group members by their own name.
 
     Raises:

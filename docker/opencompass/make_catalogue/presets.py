@@ -43,17 +43,22 @@ def preset_paths() -> list[str]:
 
 def load(path: str) -> Loaded:
     """Loads one preset file; what goes wrong is in ``error``."""
-    # In a virtual environment mmengine takes the standard library for third-party code, and presets
-    # that call it while they load die (mmengine 0.10.7).
-    mmengine.config.utils.PYTHON_ROOT_DIR = sys.base_prefix
     try:
-        config = Config.fromfile(str(ROOT / path), format_python_code=False)
+        config = load_config(ROOT / path)
         datasets = _unique_datasets(config)
         # Touching every value makes mmengine do the imports that it put off.
         content = json.dumps([plain(dataset) for dataset in datasets], sort_keys=True)
     except Exception as exc:  # a preset is a program: it fails in every way that a program can
         return Loaded(path, error=_first_line(exc))
     return Loaded(path, datasets, content=hashlib.sha256(content.encode()).hexdigest())
+
+
+def load_config(path: Path) -> Config:
+    """Loads one of OpenCompass's config files; it fails in every way that a program can."""
+    # In a virtual environment mmengine takes the standard library for third-party code, and presets
+    # that call it while they load die (mmengine 0.10.7).
+    mmengine.config.utils.PYTHON_ROOT_DIR = sys.base_prefix
+    return Config.fromfile(str(path), format_python_code=False)
 
 
 def abbr(dataset: dict[str, Any]) -> str:

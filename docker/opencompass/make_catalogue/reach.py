@@ -124,6 +124,8 @@ def _facts(module: str, name: str) -> tuple[Reach, tuple[tuple[str, str], ...]]:
             mentioned += _imported_definitions(part, module)
         elif isinstance(part, ast.Call):
             own |= _call_facts(part)
+        elif isinstance(part, ast.Constant) and part.value == "curl":
+            own |= Reach(network=True)
         elif isinstance(part, ast.Attribute) and isinstance(part.value, ast.Name):
             owner = getattr(sys.modules[module], part.value.id, None)
             if inspect.ismodule(owner):

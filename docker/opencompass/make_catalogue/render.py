@@ -7,7 +7,7 @@ import json
 import re
 from typing import Any
 
-from ftbench.catalogue import common_start, expand
+from ftbench.preset import common_start, expand
 
 _LEAST_SHARED = 4
 """Subsets from which on a repeated list is written once and referred to."""
@@ -34,7 +34,7 @@ def share_lists(entries: dict[str, dict[str, Any]]) -> None:
 
 
 def fold(names: list[str]) -> list[str]:
-    """Patterns that ``ftbench.catalogue.expand`` turns back into exactly these names."""
+    """Patterns that ``ftbench.preset.expand`` turns back into exactly these names."""
     patterns: list[str] = []
     for _, group in itertools.groupby(names, key=lambda name: re.split(r"[-_\d]", name)[0]):
         patterns += _fold_group(list(group))
@@ -86,20 +86,13 @@ def _choice(values: list[str]) -> str:
     return values[0] if len(values) == 1 else "{" + "|".join(values) + "}"
 
 
-def render(
-    version: str,
-    families: dict[str, str],
-    aliases: dict[str, list[str]],
-    downloads: dict[str, list[str]],
-    entries: dict[str, dict[str, Any]],
-) -> str:
-    """The text of ``catalogue.json``."""
-    parts = {
-        "families": families,
-        "aliases": aliases,
-        "downloads": downloads,
-        "presets": entries,
-    }
+def render(version: str, parts: dict[str, dict[str, Any]]) -> str:
+    """The text of ``catalogue.json``.
+
+    Args:
+        version: OpenCompass's.
+        parts: Tables by name, as ``ftbench.catalogue.load_catalogue`` reads them.
+    """
     blocks = [f'"opencompass": {json.dumps(version)}']
     for name, table in parts.items():
         lines = [f"{_json(key)}: {_json(value)}" for key, value in table.items()]

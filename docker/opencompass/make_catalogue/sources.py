@@ -17,17 +17,21 @@ import re
 import socket
 import sys
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 from unittest import mock
 
 import datasets
 import huggingface_hub
+import opencompass
 from opencompass.utils.build import build_dataset_from_cfg
 from opencompass.utils.datasets_info import DATASETS_MAPPING, DATASETS_URL
 
+from ftbench.preset import BUNDLED, DOWNLOAD, GATED, HUB, LOCAL
+
 Source = tuple[str, str]
-"""Kind (download, local or hub) and path or hub id."""
+"""Kind and path, as in ``ftbench.preset.DataSource``."""
 
 _ELSEWHERE = "/ftbench-has-no-such-folder"
 
@@ -38,20 +42,38 @@ _FILE_FORMATS = {"json", "csv", "parquet", "text", "pandas", "arrow"}
 _PACKAGES = {"datasets", "huggingface_hub"}
 
 
+_GATED = {"cais/hle"}
+"""Hub datasets for accounts that accepted their terms; nothing in OpenCompass tells which."""
+
+_INSIDE = Path(opencompass.__file__).parent
+
+
 class _Asked(BaseException):
     """Ends a loader; no ``except Exception`` in it may swallow this."""
 
 
-def find_sources(dataset: dict[str, Any]) -> tuple[Source, ...]:
+@dataclass(frozen=True)
+class Found:
+    """Where a subset's data comes from.
+
+    Attributes:
+        sources: Each once, in the order it was asked for; empty where the loader failed early and
+            its arguments name none.
+        num_rows: Of a subset that loads with what comes with OpenCompass; None for others.
+    """
+
+    sources: tuple[Source, ...]
+    num_rows: int | None = None
+
+
+def find_sources(dataset: dict[str, Any]) -> Found:
     """What the loader of one subset asks for.
 
     Args:
         dataset: OpenCompass dataset config.
-
-    Returns:
-        Each source once, in the order it was asked for; empty when it asks for none.
     """
     asked: list[Source] = []
+    num_rows = None
     with contextlib.ExitStack() as stack:
         for patch in _patches(asked):
             stack.enter_context(patch)
@@ -59,8 +81,12 @@ def find_sources(dataset: dict[str, Any]) -> tuple[Source, ...]:
         stack.enter_context(contextlib.redirect_stderr(io.StringIO()))
         # It ends at the first file, or on what it did not find.
         with contextlib.suppress(_Asked, Exception):
-            build_dataset_from_cfg(dataset)
-    return tuple(dict.fromkeys(asked)) or _named_in(dataset)
+            num_rows = len(build_dataset_from_cfg(dataset).test)
+    outside = tuple(dict.fromkeys(source for source in asked if source[0] != BUNDLED))
+    if num_rows is not None and not outside:
+        return Found(tuple(dict.fromkeys(asked)) or ((BUNDLED, ""),), num_rows)
+    # A loader may read a list of words that comes with OpenCompass as well: no data of its own.
+    return Found(outside or _named_in(dataset))
 
 
 def _named_in(dataset: dict[str, Any]) -> tuple[Source, ...]:
@@ -109,6 +135,7 @@ def _file_patches(asked: list[Source]) -> Iterator[Any]:
 
     def note(path: Any, real: Callable[..., Any], *args: Any, **kwargs: Any) -> Any:
         if isinstance(path, int) or Path(os.fspath(path)).exists():
+            _note_bundled(asked, path)
             return real(path, *args, **kwargs)
         _note_file(asked, os.fspath(path))
         raise _Asked
@@ -131,6 +158,12 @@ def _file_patches(asked: list[Source]) -> Iterator[Any]:
     yield mock.patch.object(socket.socket, "connect", refused)
 
 
+def _note_bundled(asked: list[Source], path: Any) -> None:
+    place = Path(os.fspath(path)).absolute() if not isinstance(path, int) else Path()
+    if place.is_relative_to(_INSIDE) and place.suffix in (".csv", ".json", ".jsonl", ".txt"):
+        asked.append((BUNDLED, place.relative_to(_INSIDE).as_posix()))
+
+
 def _note_hub(asked: list[Source], repo_id: Any, kwargs: dict[str, Any]) -> None:
     files = kwargs.get("data_files")
     if repo_id in _FILE_FORMATS or repo_id is None:
@@ -141,18 +174,22 @@ def _note_hub(asked: list[Source], repo_id: Any, kwargs: dict[str, Any]) -> None
     elif str(repo_id).startswith((".", "/", "data/")):
         _note_file(asked, str(repo_id))
     else:
-        asked.append(("hub", str(repo_id)))
+        asked.append(_hub_source(str(repo_id)))
 
 
 def _note_file(asked: list[Source], path: str) -> None:
     hub = re.match(r"https?://huggingface.co/datasets/([^/]+/[^/]+)/", path)
     if hub:
-        asked.append(("hub", hub.group(1)))
+        asked.append(_hub_source(hub.group(1)))
     elif path and not posixpath.isabs(path):  # an absolute one is some machine's own
         asked.append(_data_source(path))
 
 
+def _hub_source(repo_id: str) -> Source:
+    return GATED if repo_id in _GATED else HUB, repo_id
+
+
 def _data_source(path: str) -> Source:
     # OpenCompass 0.5.4 looks for its archive's key anywhere in the path (utils/datasets.py).
-    kind = "download" if any(key in f"/{path}" for key in DATASETS_URL) else "local"
+    kind = DOWNLOAD if any(key in f"/{path}" for key in DATASETS_URL) else LOCAL
     return kind, posixpath.normpath(path)
