@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ftbench.catalogue import CODE, EVAL, Catalogue
+from ftbench.catalogue import CODE, EVAL, load_catalogue
 from ftbench.schema import Reason
 from ftbench_eval.code_walls import NOT_EACH_ALONE
 from ftbench_eval.sandbox import unavailable
@@ -12,15 +12,17 @@ from ftbench_eval.sandbox import unavailable
 _CURE = "a kernel with Landlock (5.13 or newer) and an engine that lets it through are needed"
 
 
-def refusal(preset: str, catalogue: Catalogue) -> Reason | None:
+def refusal(preset: str) -> Reason | None:
     """Why a preset is not scored on this machine, or None.
 
     Args:
         preset: Its path below ``opencompass/configs/datasets``.
     """
     why = unavailable()
-    needs = set(catalogue.entries.get(preset, {}).get("needs", ()))
-    if not why or not needs & {CODE, EVAL}:
+    if not why:
+        return None
+    needs = set(load_catalogue().entries.get(preset, {}).get("needs", ()))
+    if not needs & {CODE, EVAL}:
         return None
     what = "runs programs" if CODE in needs else "evaluates answers"
     return Reason("unconfined", f"its evaluator {what} that the model wrote; {why}; {_CURE}")

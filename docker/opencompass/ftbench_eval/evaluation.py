@@ -130,7 +130,7 @@ class Evaluation:
     def _check(self, subset: Subset, decision: ModelDecision) -> Checked:
         if subset.role in decision.unsupported:
             return Checked(subset, reason=Reason("unsupported", decision.unsupported[subset.role]))
-        refused = confinement.refusal(subset.preset, load_catalogue())
+        refused = confinement.refusal(subset.preset)
         return Checked(subset, reason=refused) if refused else check(subset)
 
     def _write_config(self, decision: ModelDecision, ready: Sequence[Checked]) -> Any:
