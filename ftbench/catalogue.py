@@ -8,6 +8,7 @@ share this module, so that a name means the same on both sides.
 from __future__ import annotations
 
 import difflib
+import functools
 import json
 import re
 from collections.abc import Callable, Iterable
@@ -17,16 +18,15 @@ from typing import Any
 
 from ftbench.preset import (
     JUDGE,
-    JUDGE_OPTIONAL,
     DataSource,
     Preset,
+    choose,
     expand,
     is_usable,
+    is_variant,
     normalise,
 )
 from ftbench.schema import Group
-
-_HASHED = re.compile(r"_[0-9a-f]{6}$")
 
 _ROOT = "opencompass/configs/datasets/"
 
@@ -75,6 +75,7 @@ class Catalogue:
     about: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
     groups: dict[str, dict[str, Any]] = field(default_factory=dict, repr=False)
     parts: dict[str, tuple[str, ...]] = field(default_factory=dict)
+    _made: dict[str, Preset] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def resolve(self, name: str) -> Preset:
         """The one preset that a name stands for.
@@ -92,11 +93,10 @@ class Catalogue:
         if len(members) > 1:
             raise UnknownDataset(name, f"it stands for {len(members)} presets", members)
         stem, variant, digest = _split(members[0])
-        family = self._family(stem)
         if variant or digest:
-            found = self._variant(name, family, variant, digest)
+            found = self._variant(name, stem, variant, digest)
         else:
-            path = self._exact(stem) or (self._default(name, family) if family else "")
+            path = self._exact(stem) or self._default(name, self._family(stem))
             found = self.preset(path or self._loosely(name, stem))
         if found.problem:
             others = [p.name for p in self.presets(found.family) if is_usable(p)]
@@ -135,7 +135,7 @@ class Catalogue:
 
     def presets(self, family: str) -> list[Preset]:
         """Every preset of a family, usable or not."""
-        return [self.preset(path) for path in self.entries if path.startswith(f"{family}/")]
+        return [self.preset(path) for path in self._by_family.get(family, [])]
 
     def preset(self, path: str) -> Preset:
         """The preset of a path, usable or not.
@@ -143,6 +143,11 @@ class Catalogue:
         Raises:
             KeyError: There is none.
         """
+        if path not in self._made:
+            self._made[path] = self._make(path)
+        return self._made[path]
+
+    def _make(self, path: str) -> Preset:
         family = path.split("/")[0]
         entry = self.about.get(family, {}) | self.entries[path]
         return Preset(
@@ -183,12 +188,14 @@ class Catalogue:
         wanted = stem.lower().removeprefix(_ROOT).removesuffix(".py")
         if "/" in wanted:
             return next((path for path in self.entries if path.lower() == f"{wanted}.py"), "")
-        return self._best([path for path in self.entries if _stem(path).lower() == wanted])
+        return self._best(self._by_stem.get(wanted, []))
 
     def _loosely(self, name: str, stem: str) -> str:
         """Path of the preset with this base name but for punctuation, or an error that helps."""
         wanted = normalise(stem)
-        found = self._best([path for path in self.entries if normalise(_stem(path)) == wanted])
+        found = self._best(
+            [p for s, ps in self._by_stem.items() if normalise(s) == wanted for p in ps]
+        )
         if not found:
             near = _nearest(stem, self.names()) or _nearest(stem, map(_stem, self.entries))
             raise UnknownDataset(
@@ -203,12 +210,24 @@ class Catalogue:
         return (own or paths or [""])[0]
 
     def _family(self, stem: str) -> str:
-        wanted = normalise(stem)
-        return next((f for f in self.families if normalise(f) == wanted), "") if wanted else ""
+        return self._by_name.get(normalise(stem), "")
+
+    @functools.cached_property
+    def _by_name(self) -> dict[str, str]:
+        """Families by their names without case and punctuation."""
+        return {normalise(family): family for family in reversed(self.families)}
+
+    @functools.cached_property
+    def _by_family(self) -> dict[str, list[str]]:
+        return _grouped(self.entries, lambda path: path.split("/")[0])
+
+    @functools.cached_property
+    def _by_stem(self) -> dict[str, list[str]]:
+        return _grouped(self.entries, lambda path: _stem(path).lower())
 
     def _default(self, name: str, family: str) -> str:
-        if self.families[family]:
-            return self.families[family]
+        if not family or self.families[family]:
+            return self.families.get(family, "")
         usable = [preset for preset in self.presets(family) if is_usable(preset)]
         if usable:
             reason = f"none of its {len(usable)} presets stands out; name one of them"
@@ -216,24 +235,32 @@ class Catalogue:
         problems = list(dict.fromkeys(p.problem for p in self.presets(family) if p.problem))
         raise UnusableDataset(name, f"none of its presets can be used: {problems[0]}")
 
-    def _variant(self, name: str, family: str, variant: str, digest: str) -> Preset:
-        if not family:
-            stem = _split(name)[0]
-            near = _nearest(stem, [f for f in self.families if self.families[f]])
-            raise UnknownDataset(name, "a variant needs the name of a dataset before it", near)
-        presets = [p for p in self.presets(family) if p.name.endswith(f"_{digest}")]
-        presets = presets if digest else self.presets(family)
-        fitting = [p for p in presets if _is_variant(p, variant)]
+    def _variant(self, name: str, stem: str, variant: str, digest: str) -> Preset:
+        family, series = self._series(name, stem)
+        presets = [p for p in self.presets(family) if p.name.startswith(series)]
+        fitting = [p for p in presets if is_variant(p, variant, digest)]
         usable = [preset for preset in fitting if is_usable(preset)]
-        chosen = choose(family, usable, variant or "any")
+        own = [p for p in usable if p.path == self.families[family] and JUDGE in p.needs]
+        chosen = own[0] if own else choose(series or family, usable, variant or "any")
         if chosen or len(fitting) == 1:
             return chosen or fitting[0]
         if fitting and not usable:
             raise UnusableDataset(name, f"none of its presets can be used: {fitting[0].problem}")
-        offered = usable or [preset for preset in self.presets(family) if is_usable(preset)]
+        offered = usable or [preset for preset in presets if is_usable(preset)]
         wanted = " ".join(filter(None, (variant, digest)))
-        reason = f"{len(usable) or 'no'} presets of {family} fit '{wanted}'; name one"
+        reason = f"{len(usable) or 'no'} presets of {series or family} fit '{wanted}'; name one"
         raise UnknownDataset(name, reason, [preset.name for preset in offered])
+
+    def _series(self, name: str, stem: str) -> tuple[str, str]:
+        """The family whose presets a variant is chosen from, and what their names begin with."""
+        family = self._family(stem)
+        path = "" if family else self._exact(stem)
+        if path:  # math500 is one preset of math: its variants are called alike
+            return path.split("/")[0], re.split(r"_(?:gen|ppl)(?:_|$)", _stem(path))[0]
+        if not family:
+            near = _nearest(stem, [f for f in self.families if self.families[f]])
+            raise UnknownDataset(name, "a variant needs the name of a dataset before it", near)
+        return family, ""
 
 
 def load_catalogue(path: Path | None = None) -> Catalogue:
@@ -256,66 +283,6 @@ def load_catalogue(path: Path | None = None) -> Catalogue:
     )
 
 
-def choose(family: str, candidates: Iterable[Preset], variant: str = "any") -> Preset | None:
-    """Chooses the preset that stands for a family, by OpenCompass's naming habits.
-
-    Args:
-        family: Name of the folder.
-        candidates: Usable presets of it.
-        variant: ``any``, or the mode (``judge`` too) that they were narrowed to.
-
-    Returns:
-        The one that the first decisive rule leaves; None when every rule leaves several or none.
-    """
-    listed = list(candidates)
-    known = {preset.name for preset in listed}
-    # Presets that only pass on another one are no rivals of it.
-    unique = [preset for preset in listed if preset.same_as not in known]
-    for rule in _rules(family.lower(), variant):
-        for pool in (listed, unique):
-            left = [preset for preset in pool if rule(preset)]
-            if len(left) == 1:
-                return left[0]
-    return None
-
-
-def _rules(family: str, variant: str) -> list[Callable[[Preset], bool]]:
-    def is_rule_scored(preset: Preset) -> bool:
-        return preset.mode == "gen" and not {JUDGE, JUDGE_OPTIONAL} & set(preset.needs)
-
-    def is_hashed(preset: Preset) -> bool:
-        return bool(_HASHED.search(preset.name))
-
-    def is_named(*names: str) -> Callable[[Preset], bool]:
-        return lambda preset: preset.name.lower() in names
-
-    if variant != "any":
-        return [
-            is_named(f"{family}_{variant}", f"{family}_llm_judge_gen", f"{family}_llmjudge_gen"),
-            lambda preset: not is_hashed(preset),
-            lambda preset: True,
-        ]
-    return [
-        is_named(f"{family}_gen"),
-        lambda preset: is_rule_scored(preset) and not is_hashed(preset),
-        is_named(f"{family}_ppl"),
-        lambda preset: is_rule_scored(preset) and is_hashed(preset),
-        is_named(family),
-        lambda preset: JUDGE_OPTIONAL in preset.needs,
-        lambda preset: JUDGE in preset.needs and not is_hashed(preset),
-        lambda preset: JUDGE in preset.needs,
-        lambda preset: _HASHED.sub("", preset.name).lower() == f"{family}_gen",
-        # Of a family by context length the one that every model has room for.
-        is_named(f"{family}_4k_gen", f"{family}_4k"),
-        lambda preset: True,
-    ]
-
-
-def _is_variant(preset: Preset, variant: str) -> bool:
-    judged = bool({JUDGE, JUDGE_OPTIONAL} & set(preset.needs))
-    return not variant or (judged if variant == JUDGE else preset.mode == variant and not judged)
-
-
 def _split(name: str) -> tuple[str, str, str]:
     """A name's stem, its variant (``ppl``) and its hash (``4d595a``), either empty."""
     stem, _, digest = name.strip().partition("@")
@@ -327,6 +294,13 @@ def _split(name: str) -> tuple[str, str, str]:
 
 def _stem(path: str) -> str:
     return path.rpartition("/")[2].removesuffix(".py")
+
+
+def _grouped(paths: Iterable[str], key: Callable[[str], str]) -> dict[str, list[str]]:
+    grouped: dict[str, list[str]] = {}
+    for path in paths:
+        grouped.setdefault(key(path), []).append(path)
+    return grouped
 
 
 def _nearest(name: str, known: Iterable[str]) -> list[str]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ftbench.catalogue import Catalogue, UnknownDataset
-from ftbench.config import Config, dataset_names
+from ftbench.config import Config, dataset_names, own_options
 from ftbench.data import Missing, find_missing
+from ftbench.dataset_options import option_values, resolve_options
 from ftbench.errors import ConfigError, Problem
 from ftbench.host import Host
-from ftbench.options import DatasetOptions
+from ftbench.options import DatasetOptions, unique_abbrs
+from ftbench.own_datasets import OwnDataset, is_own, read_own
 from ftbench.preset import DataSource, Preset
 
 
@@ -20,16 +23,21 @@ class ChosenDataset:
 
     Attributes:
         presets: What it stands for; ``arc`` has two.
+        abbrs: For each preset its OpenCompass abbrs, with the name that each has in the
+            evaluation, where it is unique.
+        own: The user's file that it is, or None.
     """
 
     name: str
     presets: tuple[Preset, ...]
     options: DatasetOptions
+    abbrs: tuple[tuple[Preset, Mapping[str, str]], ...] = ()
+    own: OwnDataset | None = None
 
     @property
     def subsets(self) -> tuple[str, ...]:
-        """OpenCompass abbrs, preset after preset."""
-        return tuple(abbr for preset in self.presets for abbr in preset.subsets)
+        """Names of the subsets in the evaluation, preset after preset."""
+        return tuple(name for _, names in self.abbrs for name in names.values())
 
 
 @dataclass(frozen=True)
@@ -67,12 +75,20 @@ def choose_datasets(config: Config, host: Host, catalogue: Catalogue) -> Chosen:
     datasets: list[ChosenDataset] = []
     problems: list[Problem] = []
     for name in dataset_names(config):
+        if is_own(name, catalogue):
+            own = read_own(name, host.path(name).absolute(), catalogue)
+            if isinstance(own, OwnDataset):
+                datasets.append(ChosenDataset(own.name, (own.preset,), DatasetOptions(), own=own))
+            else:
+                problems += own
+            continue
         try:
             presets = catalogue.resolve_all(name)
-            datasets.append(ChosenDataset(name, presets, DatasetOptions(limit=config.limit)))
+            datasets.append(ChosenDataset(name, presets, DatasetOptions()))
         except UnknownDataset as exc:
             problems.append(unknown_dataset(exc))
     problems += _twice(datasets)
+    datasets = _with_subsets(_with_options(datasets, config))
     if problems:
         raise ConfigError(problems)
     # Inside a container there may be no folder for a ".." to start from.
@@ -88,9 +104,32 @@ def unknown_dataset(error: UnknownDataset) -> Problem:
     return Problem(f"datasets: '{error.name}'", str(error), cure)
 
 
+def _with_options(datasets: list[ChosenDataset], config: Config) -> list[ChosenDataset]:
+    names = [dataset.name for dataset in datasets]
+    own = [(key, option_values(conf)) for key, conf in own_options(config)]
+    return [
+        replace(d, options=resolve_options(d.name, option_values(config), own, names)[0])
+        for d in datasets
+    ]
+
+
+def _with_subsets(datasets: list[ChosenDataset]) -> list[ChosenDataset]:
+    presets = [(preset.mode, preset.subsets) for d in datasets for preset in d.presets]
+    named = iter(unique_abbrs(presets))
+    return [
+        replace(d, abbrs=tuple((preset, next(named)) for preset in d.presets)) for d in datasets
+    ]
+
+
 def _twice(datasets: list[ChosenDataset]) -> list[Problem]:
     owner: dict[str, str] = {}
     problems = []
+    files: dict[str, OwnDataset] = {}
+    for own in (dataset.own for dataset in datasets if dataset.own):
+        if own.name in files and own.path != files[own.name].path:
+            happened = f"would be shown as '{own.name}', as '{files[own.name].path}' is"
+            problems.append(Problem(f"datasets: '{own.path}'", happened, "rename one of them"))
+        files[own.name] = own
     for dataset in datasets:
         # The same preset under two names: its samples would be asked and counted twice.
         paths = [preset.path for preset in dataset.presets]

@@ -14,7 +14,9 @@ import json
 import math
 from pathlib import Path
 
+from ftbench.aggregates import aggregate, unscored
 from ftbench.logs import root_cause
+from ftbench.options import run_abbrs
 from ftbench.plan import DatasetPlan, Plan
 from ftbench.runtimes.base import (
     CRASHED,
@@ -28,7 +30,6 @@ from ftbench.runtimes.base import (
 from ftbench.schema import (
     FAILED,
     OK,
-    PARTIAL,
     PENDING,
     TIMEOUT,
     DatasetResult,
@@ -40,6 +41,8 @@ from ftbench.schema import (
     write_atomically,
     write_result,
 )
+from ftbench.score_rows import ScoreRow, dataset_rows, subset_rows
+from ftbench.validity import flagged
 
 _MEANINGS = {
     FINISHED: "the evaluation program ended without finishing it",
@@ -48,6 +51,26 @@ _MEANINGS = {
     STOPPED_OUTSIDE: "something outside ftbench stopped the evaluation process",
     CRASHED: "the evaluation process crashed",
 }
+
+
+_CSV_COLUMNS = (
+    "dataset",
+    "score",
+    "metric",
+    "status",
+    "completed",
+    "expected",
+    "reason",
+    "kind",
+    "weighted_score",
+    "truncated_share",
+    "empty_share",
+    "unextracted_share",
+    "mean_output_tokens",
+    "label",
+    "flags",
+)
+"""New columns come last: who reads by position goes on reading the same."""
 
 
 def collect(plan: Plan, launch: Launch) -> Result:
@@ -81,9 +104,23 @@ def collect(plan: Plan, launch: Launch) -> Result:
         failure=unreadable or result.failure,
         datasets=datasets,
     )
-    write_result(files.summary, collected)
-    write_atomically(files.summary_csv, summary_csv(collected))
-    return collected
+    return write_summary(files, collected, plan.flag_above)
+
+
+def write_summary(files: RunFiles, result: Result, flag_above: float) -> Result:
+    """Writes ``summary/summary.json`` and ``summary/summary.csv``.
+
+    Args:
+        result: Collected.
+        flag_above: Share of answers, 0 to 1; a score with more is flagged.
+
+    Returns:
+        The result, flagged.
+    """
+    summed = flagged(result, flag_above)
+    write_result(files.summary, summed)
+    write_atomically(files.summary_csv, summary_csv(summed))
+    return summed
 
 
 def failed_result(plan: Plan, reason: Reason) -> Result:
@@ -102,23 +139,41 @@ def failed_result(plan: Plan, reason: Reason) -> Result:
 
 
 def summary_csv(result: Result) -> str:
-    """The summary as CSV, one row per dataset and then per subset; scores are not rounded."""
+    """The summary as CSV; scores are not rounded.
+
+    One row per dataset, then its groups, then its subsets where there are several.
+    """
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
-    rows.writerow(["dataset", "score", "metric", "status", "completed", "expected", "reason"])
+    rows.writerow(_CSV_COLUMNS)
     for dataset in result.datasets:
-        done = sum(s.completed for s in dataset.subsets)
-        expected = sum(s.expected for s in dataset.subsets)
-        rows.writerow(_row(dataset.name, dataset, done, expected))
-        if len(dataset.subsets) > 1:
-            rows.writerows(_row(s.abbr, s, s.completed, s.expected) for s in dataset.subsets)
+        rows.writerows(_csv_row(row, row.name) for row in dataset_rows(dataset))
+        # Outside its dataset a subset goes by OpenCompass's name.
+        abbrs = (subset.abbr for subset in dataset.subsets)
+        pairs = zip(subset_rows(dataset), abbrs, strict=False)
+        rows.writerows(_csv_row(row, abbr) for row, abbr in pairs)
     return text.getvalue()
 
 
-def _row(name: str, item: DatasetResult | SubsetResult, done: int, expected: int) -> list[str]:
-    score = "" if item.score is None else repr(item.score)
-    reason = item.reason.message if item.reason else ""
-    return [name, score, item.metric, item.status, str(done), str(expected), reason]
+def _csv_row(row: ScoreRow, name: str) -> list[str]:
+    numbers = (row.weighted_score, *row.validity.shares().values(), row.validity.mean_output_tokens)
+    return [
+        name,
+        _number(row.score),
+        row.metric,
+        row.status,
+        str(row.completed),
+        str(row.expected),
+        row.reason.message if row.reason else "",
+        row.kind,
+        *map(_number, numbers),
+        row.label,
+        "; ".join(row.flags),
+    ]
+
+
+def _number(value: float | None) -> str:
+    return "" if value is None else repr(value)
 
 
 def _read(files: RunFiles, fingerprint: str) -> tuple[Result, Reason | None]:
@@ -162,7 +217,7 @@ def _untouched(planned: DatasetPlan) -> DatasetResult:
     subsets = tuple(
         SubsetResult(abbr=abbr, name=abbr, mode=planned.mode) for abbr in planned.subsets
     )
-    return DatasetResult(name=planned.name, subsets=subsets)
+    return DatasetResult(name=planned.name, subsets=subsets, groups=unscored(planned.groups))
 
 
 def _settle(
@@ -171,31 +226,10 @@ def _settle(
     subsets = tuple(
         _settle_subset(subset, status, why, files, model_abbr) for subset in dataset.subsets
     )
-    done = [s for s in subsets if s.status == OK and s.score is not None]
-    settled = dataclasses.replace(dataset, subsets=subsets, subsets_done=len(done))
     if not subsets:
-        reason = dataset.reason or why
         kept = dataset.status if dataset.status not in (PENDING, OK) else status
-        return dataclasses.replace(settled, status=kept, reason=reason, score=None)
-    score = math.fsum(s.score for s in done if s.score is not None) / len(done) if done else None
-    settled = dataclasses.replace(
-        settled,
-        score=score,
-        metric=next((s.metric for s in done), dataset.metric),
-        aggregation=_aggregation(len(done), len(subsets)),
-    )
-    if len(done) == len(subsets):
-        return dataclasses.replace(settled, status=OK, reason=None)
-    worst = next(s for s in subsets if s.status != OK or s.score is None)
-    stopped = any(s.status == TIMEOUT for s in subsets)
-    final = TIMEOUT if stopped else (PARTIAL if done else FAILED)
-    return dataclasses.replace(settled, status=final, reason=dataset.reason or worst.reason)
-
-
-def _aggregation(done: int, total: int) -> str:
-    if total == 1:
-        return "single subset"
-    return f"mean of {total} subsets" if done == total else f"mean of {done} of {total} subsets"
+        return dataclasses.replace(dataset, status=kept, reason=dataset.reason or why, score=None)
+    return aggregate(dataclasses.replace(dataset, subsets=subsets))
 
 
 def _settle_subset(
@@ -205,21 +239,23 @@ def _settle_subset(
         return dataclasses.replace(subset, status=status, reason=subset.reason or why, score=None)
     if subset.status != OK:
         return dataclasses.replace(subset, reason=subset.reason or why)
-    doubt = _doubt(subset, files.results / model_abbr / f"{subset.abbr}.json")
+    doubt = _doubt(subset, files.results / model_abbr)
     if doubt is None:
         return subset
     reason = Reason("results_unreadable", doubt, f"results/{model_abbr}/{subset.abbr}.json")
     return dataclasses.replace(subset, status=FAILED, reason=reason, score=None)
 
 
-def _doubt(subset: SubsetResult, path: Path) -> str | None:
+def _doubt(subset: SubsetResult, folder: Path) -> str | None:
     """Why an ok subset cannot be believed; None when OpenCompass's own file bears it out."""
     if subset.expected < 1 or subset.completed != subset.expected:
         return f"{subset.completed} of {subset.expected} samples have a prediction"
     if subset.score is None or not math.isfinite(subset.score):
         return f"its score is {subset.score}"
+    paths = [folder / f"{abbr}.json" for abbr in run_abbrs(subset.abbr, subset.repeats)]
     try:
-        value = json.loads(path.read_text(encoding="utf-8"))[subset.metric]
+        values = [json.loads(p.read_text(encoding="utf-8"))[subset.metric] for p in paths]
+        value = math.fsum(values) / len(values)
     except (OSError, ValueError, KeyError, TypeError) as exc:
         return f"OpenCompass's result cannot be read: {type(exc).__name__}: {exc}"
     if value != subset.score:

@@ -21,6 +21,7 @@ from ftbench.compose import (
     to_config,
 )
 from ftbench.config import HELP, closest_key
+from ftbench.dataset_options import in_hydras_words
 from ftbench.errors import EXIT_CONFIG, ConfigError, FtbenchError, Problem
 from ftbench.explain import explain
 from ftbench.paths import conf_dir
@@ -56,6 +57,7 @@ def run_command() -> None:
         sys.argv[1:] = [_without_credentials(argument) for argument in sys.argv[1:]]
         sys.argv[1:] = flags_first(sys.argv[1:])
         _check_first(sys.argv[1:])
+        sys.argv[1:] = list(map(in_hydras_words, sys.argv[1:]))
         hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(
             lambda cfg: _job(cfg, codes)
         )()

@@ -21,6 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
 from ftbench.config import Config, validate
+from ftbench.dataset_options import in_hydras_words
 from ftbench.errors import ConfigError, Problem
 from ftbench.explain import explain
 from ftbench.paths import conf_dir
@@ -84,7 +85,7 @@ def check_sweep(
     firsts: list[str] = []
     for override in overrides:
         try:
-            parsed = OverridesParser.create().parse_override(override)
+            parsed = OverridesParser.create().parse_override(in_hydras_words(override))
         except HydraException as exc:
             problems.append(explain(override, exc))
             continue
@@ -162,7 +163,8 @@ def _compose(overrides: list[str], config_dir: Path | None, config_name: str) ->
     )
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         parser = OverridesParser.create()
-        own = [o for o in overrides if not _is_hydra_key(parser, o)]
+        understood = [in_hydras_words(override) for override in overrides]
+        own = [o for o in understood if not _is_hydra_key(parser, o)]
         return compose(config_name, overrides=[*search, *own])
 
 

@@ -12,9 +12,14 @@ import difflib
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
+from ftbench.dataset_options import option_problems, option_values
 from ftbench.errors import Problem
+from ftbench.options import OPTION_NAMES
+from ftbench.own_rows import own_name
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -43,6 +48,18 @@ class ModelConf:
 
 
 @dataclass
+class DatasetConf:
+    """Options of one dataset, as those of the same name for all; null: those for all."""
+
+    limit: int | None = None
+    test_range: str | None = None
+    split: str | None = None
+    num_runs: int | None = None
+    pass_k: list[int] | None = None
+    num_shots: int | None = None
+
+
+@dataclass
 class SuiteConf:
     """A named list of datasets. Options: ``conf/suite/*.yaml``."""
 
@@ -50,6 +67,8 @@ class SuiteConf:
     """Name of the suite, empty when none is chosen."""
     datasets: list[str] = field(default_factory=list)
     """Dataset names, evaluated before those of ``datasets=[...]``."""
+    per_dataset: dict[str, DatasetConf] = field(default_factory=dict)
+    """Options of single datasets of it; ``per_dataset`` goes before them."""
 
 
 @dataclass
@@ -133,18 +152,59 @@ class TrackingConf:
 
 
 @dataclass
+class JudgeConf:
+    """The model that judges answers where rules cannot. Options: ``conf/judge/*.yaml``.
+
+    Its key comes from the environment variable OC_JUDGE_API_KEY and from nowhere else.
+    """
+
+    model: str | None = None
+    """Name of the judge model at its endpoint; null: no judge."""
+    api_base: str | None = None
+    """OpenAI-compatible endpoint, such as http://gpu-box:8000/v1 (without /chat/completions)."""
+    temperature: float = 0.0
+    """Sampling temperature; 0 is greedy."""
+    max_out_len: int = 4096
+    """Limit of one reply in tokens; a reply that is cut is no verdict."""
+    request_timeout: int = 120
+    """Seconds that one request may take."""
+    retries: int = 5
+    """Further tries, with growing pauses, of a request that is not answered."""
+    concurrency: int = 8
+    """Requests at a time."""
+
+
+@dataclass
 class Config:
     """One evaluation."""
 
     datasets: list[str] = MISSING
-    """Dataset names, such as [mmlu,gsm8k]; an empty list is a success with nothing to do."""
+    """Dataset names, such as [mmlu,gsm8k], and your own files, such as [./quiz.jsonl]; an empty
+    list is a success with nothing to do."""
     suite: SuiteConf = field(default_factory=SuiteConf)
     model: ModelConf = field(default_factory=ModelConf)
     backend: BackendConf = field(default_factory=BackendConf)
     runtime: RuntimeConf = field(default_factory=RuntimeConf)
     tracking: TrackingConf = field(default_factory=TrackingConf)
+    judge: JudgeConf = field(default_factory=JudgeConf)
     limit: int | None = None
     """First N rows of each subset; null: all."""
+    test_range: str | None = None
+    """Slice of the rows of each subset, such as [10:20] or [-5:]."""
+    split: str | None = None
+    """validation or test: the first or the last half of each subset's rows, at most 100."""
+    num_runs: int | None = None
+    """How often every row is asked; the score is the mean of the runs."""
+    pass_k: list[int] = field(default_factory=list)
+    """The k of pass@k, such as [1,4]; each at most num_runs."""
+    num_shots: int | None = None
+    """Examples before each question, where the preset lets choose; null: the preset's."""
+    per_dataset: dict[str, DatasetConf] = field(default_factory=dict)
+    """Options of one dataset in place of those above: per_dataset.mmlu.limit=20; a key of its own
+    for each of limit, test_range, split, num_runs, pass_k and num_shots."""
+    flag_above: float = 0.05
+    """A score is flagged where more than this share of its answers, 0 to 1, is truncated, empty or
+    unextracted (the evaluator took no answer from it)."""
     timeout: int = 3600
     """Seconds for the whole evaluation; then it is stopped and what is finished is kept."""
     workspace: str | None = None
@@ -157,6 +217,8 @@ class Config:
     reuse: str = "auto"
     """auto: a complete result of the same fingerprint answers at once, an unfinished one goes on;
     never: evaluate again."""
+    allow_outside_services: bool = False
+    """Let scoring send what the model wrote to services outside (bigcodebench, multipl_e, ...)."""
     dry_run: bool = False
     """Print exactly what would be launched, and stop."""
 
@@ -173,7 +235,6 @@ _CHOICES = {
 }
 
 _AT_LEAST = {
-    "limit": 1,
     "timeout": 1,
     "model.max_seq_len": 1,
     "backend.max_out_len": 1,
@@ -187,9 +248,16 @@ _AT_LEAST = {
     "runtime.pids_limit": 16,
     "runtime.stop_grace": 1,
     "tracking.request_timeout": 1,
+    "judge.temperature": 0,
+    "judge.max_out_len": 1,
+    "judge.request_timeout": 1,
+    "judge.retries": 0,
+    "judge.concurrency": 1,
 }
 
 _SHARES = ("backend.top_p", "backend.gpu_memory_utilization")
+
+_SHARES_OR_NONE = ("flag_above",)
 
 _SIZES = ("runtime.memory", "runtime.shm_size", "runtime.tmp_size")
 
@@ -212,6 +280,8 @@ def validate(cfg: DictConfig) -> list[Problem]:
     problems += _missing(cfg)
     problems += _out_of_range(cfg)
     problems += _contradictions(cfg)
+    own = [(str(key), option_values(conf)) for key, conf in own_options(cfg)]
+    problems += option_problems(option_values(cfg), own, shown_names(cfg))
     return problems
 
 
@@ -223,6 +293,9 @@ def closest(word: str, known: Iterable[str]) -> str:
 
 def closest_key(name: str) -> str:
     """A hint at the key that was meant, wherever in the configuration it stands."""
+    if name.startswith("per_dataset."):
+        dataset, _, option = name.rpartition(".")
+        return closest(option, OPTION_NAMES).replace("'", f"'{dataset}.", 1)
     keys = list(flatten(Config(datasets=[]), keep_unset=True))
     if "." not in name:
         keys += [f.name for f in dataclasses.fields(Config) if f.name not in keys]
@@ -241,7 +314,9 @@ def _unknown_keys(node: DictConfig, prefix: str) -> Iterator[Problem]:
     known = [f.name for f in dataclasses.fields(cls)]
     for key in map(str, node):
         name = f"{prefix}{key}"
-        if key not in known:
+        if is_key_of_judge(name):
+            yield key_problem(name)
+        elif key not in known:
             yield Problem(name, f"unknown key '{name}'{closest_key(name)}", HELP)
         elif not OmegaConf.is_missing(node, key) and isinstance(node._get_node(key), DictConfig):
             yield from _unknown_keys(node[key], f"{name}.")
@@ -283,6 +358,10 @@ def _out_of_range(cfg: DictConfig) -> Iterator[Problem]:
         value = OmegaConf.select(cfg, key)
         if not 0 < value <= 1:
             yield Problem(f"{key}={value}", "must be above 0 and at most 1")
+    for key in _SHARES_OR_NONE:
+        value = OmegaConf.select(cfg, key)
+        if not 0 <= value <= 1:
+            yield Problem(f"{key}={value}", "must be between 0 and 1")
     for key in _SIZES:
         value = OmegaConf.select(cfg, key)
         if value is not None and not re.fullmatch(r"[1-9]\d*[bkmgBKMG]?", value):
@@ -297,11 +376,53 @@ def _contradictions(cfg: DictConfig) -> Iterator[Problem]:
         yield Problem(f"runtime.gpu_ids={list(runtime.gpu_ids)}", "names a GPU twice")
     if backend.custom_prompt and len(backend.custom_prompt.encode()) > _MAX_PROMPT:
         yield Problem("backend.custom_prompt", f"is longer than {_MAX_PROMPT} bytes")
+    yield from _judge_contradictions(cfg.judge)
     for name in dataset_names(cfg):
         # A list inside the list gets here as it is.
-        if not str(name).strip() or re.search(r"[,\s\[\]]", str(name)):
+        is_name = str(name).strip() and not re.search(r"[,\s\[\]]", str(name))
+        if not is_name and not (isinstance(name, str) and looks_like_a_file(name)):
             happened = "a dataset name has no comma, space or bracket"
             yield Problem(f"datasets: '{name}'", happened, "datasets=[mmlu,gsm8k]")
+
+
+def is_key_of_judge(name: str) -> bool:
+    """Whether a setting's name means the judge's key, which is no setting."""
+    return bool(
+        re.fullmatch(r"(?i)(judge\.)?((oc_)?judge_)?(api|secret|access)?_?(key|token)", name)
+    )
+
+
+def key_problem(name: str) -> Problem:
+    """What to say of it; its value is never repeated."""
+    happened = "the judge's key is taken from the environment only: others see a command line"
+    return Problem(name, happened, f"export OC_JUDGE_API_KEY=... and leave {name} out")
+
+
+def _judge_contradictions(judge: DictConfig) -> Iterator[Problem]:
+    if bool(judge.model) != bool(judge.api_base):
+        there, absent = ("model", "api_base") if judge.model else ("api_base", "model")
+        example = "http://HOST:8000/v1" if judge.model else "NAME"
+        happened = f"judge.{absent} is not set, and one needs the other"
+        yield Problem(f"judge.{there}", happened, f"judge.{absent}={example}")
+    if not judge.api_base:
+        return
+    try:
+        parts = urlsplit(judge.api_base)
+        # Reading the port raises ValueError where it is none.
+        is_url = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        is_url = False
+    # The value may hold a secret by mistake: it is not repeated.
+    if is_url and (parts.username or parts.password):
+        yield key_problem("judge.api_base")
+    elif not is_url or parts.query or parts.fragment:
+        happened = "must be an http or https address without a query"
+        yield Problem("judge.api_base", happened, "judge.api_base=http://HOST:8000/v1")
+    elif parts.path.rstrip("/").endswith("/chat/completions"):
+        base = judge.api_base.rstrip("/").removesuffix("/chat/completions")
+        yield Problem(
+            "judge.api_base", "/chat/completions is put behind it", f"judge.api_base={base}"
+        )
 
 
 def num_gpus(runtime: RuntimeConf | DictConfig) -> int:
@@ -320,6 +441,24 @@ def dataset_names(cfg: Config | DictConfig) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*cfg.suite.datasets, *chosen]))
 
 
+def looks_like_a_file(name: str) -> bool:
+    """Whether a dataset name is the path of a user's own file; a bare ``.py`` may be a preset."""
+    return name.endswith((".jsonl", ".csv")) or (
+        name.endswith(".py") and name.startswith(("./", "../", "/", "~"))
+    )
+
+
+def shown_names(cfg: Config | DictConfig) -> tuple[str, ...]:
+    """The dataset names as tables show them: a file's is its stem."""
+    names = map(str, dataset_names(cfg))
+    return tuple(own_name(Path(n)) if looks_like_a_file(n) else n for n in names)
+
+
+def own_options(cfg: Config | DictConfig) -> list[tuple[str, Any]]:
+    """The options of single datasets, those of the suite first: what comes later wins."""
+    return [*cfg.suite.per_dataset.items(), *cfg.per_dataset.items()]
+
+
 def flatten(config: Config, keep_unset: bool = False) -> dict[str, str]:
     """The configuration as flat ``group.key`` text, in the order of the fields.
 
@@ -331,12 +470,11 @@ def flatten(config: Config, keep_unset: bool = False) -> dict[str, str]:
 
     def walk(value: Any, prefix: str) -> None:
         for key, item in value.items():
-            if isinstance(item, dict):
+            if isinstance(item, dict) and (item or not keep_unset):
                 walk(item, f"{prefix}{key}.")
             elif item is not None or keep_unset:
-                flat[f"{prefix}{key}"] = (
-                    ",".join(map(str, item)) if isinstance(item, list) else str(item)
-                )
+                is_many = isinstance(item, list | dict)
+                flat[f"{prefix}{key}"] = ",".join(map(str, item)) if is_many else str(item)
 
     walk(dataclasses.asdict(config), "")
     return flat

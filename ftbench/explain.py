@@ -9,7 +9,7 @@ import re
 
 from yaml import MarkedYAMLError
 
-from ftbench.config import HELP, closest, closest_key
+from ftbench.config import HELP, closest, closest_key, is_key_of_judge, key_problem
 from ftbench.errors import Problem
 
 _GRAMMAR = "missing EQUAL|no viable|mismatched input|token recognition|extraneous input"
@@ -29,6 +29,8 @@ def explain(override: str, error: Exception) -> Problem:
     """
     text = _whole_message(error)
     key, _, value = override.partition("=")
+    if is_key_of_judge(key.lstrip("+~")):
+        return key_problem(key.lstrip("+~"))
     if isinstance(error, MarkedYAMLError) and (mark := error.problem_mark):
         happened = f"{mark.name} is no YAML: line {mark.line + 1}, {error.problem}"
         return Problem(override, happened)

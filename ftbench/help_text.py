@@ -34,6 +34,7 @@ _GROUPS = {
     "backend": config.BackendConf,
     "runtime": config.RuntimeConf,
     "tracking": config.TrackingConf,
+    "judge": config.JudgeConf,
 }
 
 

@@ -31,6 +31,7 @@ class Host:
         secrets: Values to hand on, by name; never printed.
         data_url: Server of OpenCompass's archives (FTBENCH_DATA_URL); None: the catalogue's own.
         hub_url: Server of the hub (HF_ENDPOINT).
+        home_data_dir: Where OpenCompass by itself keeps data; looked through after ``data_dir``.
     """
 
     cwd: Path
@@ -45,6 +46,7 @@ class Host:
     secrets: Mapping[str, str] = field(repr=False)
     data_url: str | None = None
     hub_url: str = "https://huggingface.co"
+    home_data_dir: Path | None = None
 
     def path(self, text: str | Path) -> Path:
         """An absolute path: a relative one starts at ``cwd``, and ``~`` is the home.
@@ -75,6 +77,7 @@ def read_host(environ: Mapping[str, str] | None = None) -> Host:
         command=_command(),
         secrets={name: env[name] for name in SECRET_NAMES if env.get(name)},
         data_url=env.get("FTBENCH_DATA_URL") or None,
+        home_data_dir=(home / ".cache" / "opencompass").absolute(),
         hub_url=(env.get("HF_ENDPOINT") or Host.hub_url).rstrip("/"),
     )
 

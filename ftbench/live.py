@@ -23,6 +23,8 @@ from rich.progress import (
 from ftbench.plan import Plan
 from ftbench.report import outcome
 from ftbench.schema import PENDING, DatasetResult, Result, read_result
+from ftbench.score_rows import MARK
+from ftbench.validity import flagged
 
 _POLL_S = 0.5
 
@@ -58,7 +60,7 @@ def _show(plan: Plan, display: _Lines | _Bars) -> None:
     except (OSError, ValueError):
         return
     if result.fingerprint == plan.fingerprint:
-        display.show(result)
+        display.show(flagged(result, plan.flag_above))
 
 
 class _Lines:
@@ -120,6 +122,8 @@ class _Bars(_Lines):
         if done or dataset.status != PENDING:
             self._progress.start_task(task)
         score = "" if dataset.status == PENDING else outcome(dataset)
+        if score and dataset.flags:
+            score += f" {MARK}"
         self._progress.update(task, completed=done, total=total or None, score=score)
         if dataset.status != PENDING:
             self._progress.stop_task(task)

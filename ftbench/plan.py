@@ -103,6 +103,8 @@ class Plan:
             no secret is among them.
         secrets: Names of secrets to forward, as files.
         mounts: Host folders the program sees.
+        flag_above: Share of truncated, empty or unextracted answers, 0 to 1, above which a score is
+            flagged; it is no part of the fingerprint.
         network: None for no network, else the network's name (docker).
         user: ``uid:gid`` that the container runs as.
     """
@@ -134,6 +136,7 @@ class Plan:
     user: str
     python: str | None
     environment_folder: Path | None
+    flag_above: float = 0.05
 
     @property
     def files(self) -> RunFiles:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable
 
-from ftbench.plan import Plan
+from ftbench.dataset_options import options_text
+from ftbench.plan import DatasetPlan, Plan
 from ftbench.workspace import find_run
 
 
@@ -25,10 +26,7 @@ def plan_text(plan: Plan, argv: list[str], notes: Iterable[str]) -> str:
     lines += _section("model", _model_lines(plan))
     lines += _section(
         "datasets",
-        [
-            f"{d.name}: {' + '.join(d.presets)} ({d.mode}, {_count(d.subsets)})"
-            for d in plan.datasets
-        ],
+        map(_dataset_line, plan.datasets),
     )
     lines += _section("run folder", [f"{plan.run_dir} ({state})"])
     lines += _section("fingerprint", [plan.fingerprint, *_pairs(plan.fingerprint_parts)])
@@ -55,6 +53,14 @@ def _section(title: str, lines: Iterable[str]) -> list[str]:
 
 def _pairs(mapping: dict[str, str]) -> list[str]:
     return [f"{key}={value}" for key, value in mapping.items()]
+
+
+def _dataset_line(dataset: DatasetPlan) -> str:
+    options = options_text(dataset.options)
+    # What a Python config of the user's holds, only the evaluation knows.
+    count = _count(dataset.subsets) if dataset.subsets else "read by the evaluation"
+    line = f"{dataset.name}: {' + '.join(dataset.presets)} ({dataset.mode}, {count})"
+    return f"{line}: {options}" if options else line
 
 
 def _count(subsets: tuple[str, ...]) -> str:

@@ -10,15 +10,19 @@ import json
 import re
 from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
+from ftbench.aggregates import own_groups
 from ftbench.checkpoint import hash_folder
 from ftbench.choosing import Chosen, ChosenDataset
 from ftbench.config import Config, flatten, num_gpus
 from ftbench.data import contents_of, linked_data
 from ftbench.host import Host
 from ftbench.image import image_name
+from ftbench.judge import KEY_NAME, uses_judge, uses_services
 from ftbench.model_source import ModelSource
 from ftbench.plan import DatasetPlan, ModelPlan, Mount, Plan, TrackingPlan
+from ftbench.preset import Preset
 from ftbench.program import lock_hash, program_hash
 from ftbench.schema import SCHEMA_VERSION
 from ftbench.uris import sqlite_path, strip_credentials
@@ -39,9 +43,11 @@ _GENERATION_KEYS = (
     "backend.custom_prompt",
     "backend.seed",
     "backend.merge_adapter",
-    "limit",
 )
 """Settings that can change a prediction; a change of any other key reuses what is there."""
+
+_JUDGE_KEYS = ("judge.model", "judge.api_base", "judge.temperature", "judge.max_out_len")
+"""Settings that can change a verdict, where a chosen dataset has one."""
 
 
 def make_plan(config: Config, host: Host, source: ModelSource, chosen: Chosen, now: float) -> Plan:
@@ -61,7 +67,7 @@ def make_plan(config: Config, host: Host, source: ModelSource, chosen: Chosen, n
     workspace = host.path(config.workspace or f"ftbench_workspace/{abbr}").resolve()
     found = find_run(workspace, fingerprint) if config.reuse == "auto" else None
     run_dir = found.run_dir if found else new_run_dir(workspace, now)
-    network = None if config.runtime.network in ("auto", "none") else config.runtime.network
+    network = _network(config, chosen)
     runtime = config.runtime
     return Plan(
         runtime=runtime.name,
@@ -76,7 +82,7 @@ def make_plan(config: Config, host: Host, source: ModelSource, chosen: Chosen, n
         command=tuple(strip_credentials(argument)[0] for argument in host.command),
         tracking=plan_tracking(config, host),
         environment=_environment(config, host, source, chosen, run_dir, abbr, fingerprint),
-        secrets=tuple(sorted(host.secrets)) if network else (),
+        secrets=_secrets(config, host, chosen),
         mounts=_mounts(source, chosen, host, run_dir),
         timeout_s=config.timeout,
         stop_grace_s=runtime.stop_grace,
@@ -91,6 +97,7 @@ def make_plan(config: Config, host: Host, source: ModelSource, chosen: Chosen, n
         user=host.user,
         python=runtime.python,
         environment_folder=_ready_environment(config, host),
+        flag_above=config.flag_above,
     )
 
 
@@ -116,10 +123,26 @@ def fingerprint_parts(
         "num_gpus": str(gpus),
         "base": source.base_identity or source.base,
         "adapter_sha256": source.adapter_sha256,
-        "datasets": json.dumps([[name, preset.path] for name, preset in chosen.presets]),
+        "datasets": json.dumps(
+            [[d.name, _identity(d, preset)] for d in chosen.datasets for preset in d.presets]
+        ),
         "data_sha256": _data_hash(chosen, host),
+        "options": _options_json(chosen),
     }
-    return parts | {key: flat[key] for key in _GENERATION_KEYS if key in flat}
+    keys = _GENERATION_KEYS + (_JUDGE_KEYS if uses_judge(config, chosen) else ())
+    return parts | {key: flat[key] for key in keys if key in flat}
+
+
+def _identity(dataset: ChosenDataset, preset: Preset) -> str:
+    # A file is its content: neither its folder nor the user's way to write it changes a score.
+    return f"{dataset.own.path.suffix} {dataset.own.sha256}" if dataset.own else preset.path
+
+
+def _options_json(chosen: Chosen) -> str:
+    """What DATASET_OPTIONS says: the same whether said for all datasets or for each."""
+    given = {dataset.name: dataset.options.given() for dataset in chosen.datasets}
+    given = {name: options for name, options in given.items() if options}
+    return json.dumps(given, ensure_ascii=False) if given else ""
 
 
 def _ready_environment(config: Config, host: Host) -> Path | None:
@@ -188,12 +211,41 @@ def _dataset_plan(dataset: ChosenDataset) -> DatasetPlan:
         mode=modes.pop() if len(modes) == 1 else "mixed",
         subsets=dataset.subsets,
         data_paths=tuple(s.path for s in sources if s.kind in ("download", "local")),
+        groups=own_groups((p.groups, abbrs) for p, abbrs in dataset.abbrs),
         options=dataset.options,
     )
 
 
 def _parameters(config: Config) -> dict[str, str]:
     return {key: strip_credentials(value)[0] for key, value in flatten(config).items()}
+
+
+def _network(config: Config, chosen: Chosen) -> str | None:
+    asked = config.runtime.network
+    if asked != "auto":
+        return None if asked == "none" else asked
+    return "bridge" if uses_judge(config, chosen) or uses_services(config, chosen) else None
+
+
+def _secrets(config: Config, host: Host, chosen: Chosen) -> tuple[str, ...]:
+    """Each secret goes only where it is needed."""
+    named = config.runtime.network not in ("auto", "none")
+    needed = {KEY_NAME: uses_judge(config, chosen), "HF_TOKEN": named}
+    return tuple(sorted(name for name in host.secrets if needed[name]))
+
+
+def _judge_environment(config: Config, chosen: Chosen) -> dict[str, Any]:
+    judge, judged = config.judge, uses_judge(config, chosen)
+    return {
+        "JUDGE_MODEL": (judge.model or "") if judged else "",
+        "JUDGE_API_BASE": (judge.api_base or "") if judged else "",
+        "JUDGE_TEMPERATURE": judge.temperature,
+        "JUDGE_MAX_OUT_LEN": judge.max_out_len,
+        "JUDGE_TIMEOUT_S": judge.request_timeout,
+        "JUDGE_RETRIES": judge.retries,
+        "JUDGE_CONCURRENCY": judge.concurrency,
+        "ALLOW_OUTSIDE_SERVICES": str(config.allow_outside_services).lower(),
+    }
 
 
 def _environment(
@@ -224,7 +276,8 @@ def _environment(
         "DTYPE": model.dtype,
         "TRUST_REMOTE_CODE": str(model.trust_remote_code).lower(),
         "SEED": backend.seed,
-        "LIMIT": config.limit or "",
+        "DATASET_OPTIONS": _options_json(chosen),
+        "DATASET_FILES": _files_json(chosen),
         "GPU_MEMORY_UTILIZATION": backend.gpu_memory_utilization,
         "FINGERPRINT": fingerprint,
         "OUTPUT_PATH": str(run_dir),
@@ -242,7 +295,13 @@ def _environment(
         "HF_DATASETS_OFFLINE": 1,
         "TRANSFORMERS_OFFLINE": 1,
     }
+    contract |= _judge_environment(config, chosen)
     return {name: str(value) for name, value in (contract | libraries).items()}
+
+
+def _files_json(chosen: Chosen) -> str:
+    files = {d.name: str(d.own.path) for d in chosen.datasets if d.own}
+    return json.dumps(files, ensure_ascii=False) if files else ""
 
 
 def _mounts(source: ModelSource, chosen: Chosen, host: Host, run_dir: Path) -> tuple[Mount, ...]:
@@ -254,6 +313,7 @@ def _mounts(source: ModelSource, chosen: Chosen, host: Host, run_dir: Path) -> t
     read_only += linked_data(chosen.sources, chosen.data_dir, host.hub_dir)
     read_only += [chosen.data_dir] if chosen.data_dir.is_dir() else []
     read_only += [host.hub_dir] if uses_hub and host.hub_dir.is_dir() else []
+    read_only += [dataset.own.path for dataset in chosen.datasets if dataset.own]
     mounts = {folder: Mount(folder, str(folder)) for folder in read_only}
     mounts[run_dir] = Mount(run_dir, str(run_dir), read_only=False)
     return tuple(mounts.values())

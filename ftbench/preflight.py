@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Sequence
 
 from ftbench import tracking
 from ftbench.choosing import Chosen
@@ -16,13 +17,26 @@ _LEAST_FREE_BYTES = 1 << 30
 """Predictions, logs and samples of a large suite fit well into this."""
 
 
-def preflight(plan: Plan, source: ModelSource, chosen: Chosen, runtime: Runtime) -> None:
+def preflight(
+    plan: Plan,
+    source: ModelSource,
+    chosen: Chosen,
+    runtime: Runtime,
+    judge_problems: Sequence[Problem] = (),
+) -> None:
     """Checks adapter, model, data, workspace, engine and tracker.
+
+    Args:
+        plan: What is to be launched.
+        source: The model.
+        chosen: The datasets.
+        runtime: What launches.
+        judge_problems: What is wrong with the judge, and with services outside.
 
     Raises:
         PreflightError: Listing everything that is wrong.
     """
-    problems = [*source.problems, *chosen.problems]
+    problems = [*source.problems, *chosen.problems, *judge_problems]
     problems += check_writable(plan.run_dir) or _check_space(plan)
     problems += runtime.check(plan)
     # A run that is refused anyway leaves no new database behind.

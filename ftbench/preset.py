@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from ftbench.schema import Group
@@ -26,6 +26,8 @@ EVAL = "eval"
 NETWORK = "network"
 SERVICE = "service"
 PACKAGE = "package:"
+
+_HASHED = re.compile(r"_[0-9a-f]{6}$")
 
 
 @dataclass(frozen=True)
@@ -102,6 +104,70 @@ class Preset:
 def is_usable(preset: Preset) -> bool:
     """Whether a preset can be scored on a local model, and is still meant to be used."""
     return not preset.problem and not preset.name.startswith(("deprecated_", "internal_", "__"))
+
+
+def is_variant(preset: Preset, variant: str, digest: str = "") -> bool:
+    """Whether a preset is what ``name:variant@digest`` asks for; either may be empty."""
+    if digest and not preset.name.endswith(f"_{digest}"):
+        return False
+    judged = bool({JUDGE, JUDGE_OPTIONAL} & set(preset.needs))
+    return not variant or (judged if variant == JUDGE else preset.mode == variant and not judged)
+
+
+def choose(family: str, candidates: Iterable[Preset], variant: str = "any") -> Preset | None:
+    """Chooses the preset that stands for a family, by OpenCompass's naming habits.
+
+    Args:
+        family: Name of the folder.
+        candidates: Usable presets of it.
+        variant: ``any``, or the mode (``judge`` too) that they were narrowed to.
+
+    Returns:
+        The one that the first decisive rule leaves; None when every rule leaves several or none.
+    """
+    listed = list(candidates)
+    known = {preset.name for preset in listed}
+    # Presets that only pass on another one are no rivals of it.
+    unique = [preset for preset in listed if preset.same_as not in known]
+    for rule in _rules(family.lower(), variant):
+        for pool in (listed, unique):
+            left = [preset for preset in pool if rule(preset)]
+            if len(left) == 1:
+                return left[0]
+    return None
+
+
+def _rules(family: str, variant: str) -> list[Callable[[Preset], bool]]:
+    def is_rule_scored(preset: Preset) -> bool:
+        return preset.mode == "gen" and not {JUDGE, JUDGE_OPTIONAL} & set(preset.needs)
+
+    def is_hashed(preset: Preset) -> bool:
+        return bool(_HASHED.search(preset.name))
+
+    def is_named(*names: str) -> Callable[[Preset], bool]:
+        return lambda preset: preset.name.lower() in names
+
+    if variant != "any":
+        return [
+            is_named(f"{family}_{variant}", f"{family}_llm_judge_gen", f"{family}_llmjudge_gen"),
+            lambda preset: not is_hashed(preset),
+            lambda preset: JUDGE in preset.needs,
+            lambda preset: True,
+        ]
+    return [
+        is_named(f"{family}_gen"),
+        lambda preset: is_rule_scored(preset) and not is_hashed(preset),
+        is_named(f"{family}_ppl"),
+        lambda preset: is_rule_scored(preset) and is_hashed(preset),
+        is_named(family),
+        lambda preset: JUDGE_OPTIONAL in preset.needs,
+        lambda preset: JUDGE in preset.needs and not is_hashed(preset),
+        lambda preset: JUDGE in preset.needs,
+        lambda preset: _HASHED.sub("", preset.name).lower() == f"{family}_gen",
+        # Of a family by context length the one that every model has room for.
+        is_named(f"{family}_4k_gen", f"{family}_4k"),
+        lambda preset: True,
+    ]
 
 
 def normalise(name: str) -> str:

@@ -21,7 +21,12 @@ ENTRYPOINT = "eval_entrypoint.py"
 _SHARED = (
     "schema.py",
     "options.py",
+    "aggregates.py",
+    "validity.py",
     "hub_cache.py",
+    "judge_client.py",
+    "services.py",
+    "own_rows.py",
     "preset.py",
     "catalogue.py",
     "catalogue.json",

@@ -1,14 +1,17 @@
 """From a result to what people and programs read: feedback block, table, report.md, feedback.json.
 
-Scores are rounded here and nowhere else. A dataset without a score that can be stood behind shows
-its status and reason instead of a number.
+A dataset without a score that can be stood behind shows its status and reason instead of a number.
+A score that is flagged has a mark, and its flags stand below as sentences.
 """
 
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
+from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
@@ -16,6 +19,24 @@ from rich.text import Text
 from ftbench.host import command_line
 from ftbench.plan import Plan
 from ftbench.schema import OK, DatasetResult, Reason, Result, to_json, write_atomically
+from ftbench.score_rows import (
+    ANSWERS,
+    DATASET,
+    INDENT,
+    ScoreRow,
+    cells,
+    dataset_rows,
+    flag_lines,
+    subset_rows,
+)
+from ftbench.validity import notes
+
+BY_SAMPLES = "weighted by samples"
+
+_LEFT = ("dataset", "subset", "answers", "what it is", "status")
+
+_MAX_WIDTH = 1000
+"""Wider than any table."""
 
 _STYLES = {"ok": "green", "partial": "yellow", "timeout": "yellow", "failed": "red"}
 
@@ -40,7 +61,7 @@ class Pointers:
 
 
 def feedback(result: Result) -> str:
-    """The feedback block, in the mission's words."""
+    """The feedback block, in the mission's words, and below it the flags of its scores."""
     total = len(result.datasets)
     done = sum(d.status == OK for d in result.datasets)
     lines = []
@@ -52,7 +73,10 @@ def feedback(result: Result) -> str:
         lines += ["  Benchmark Results:"]
         lines += [f"    {d.name}: {outcome(d)}" for d in result.datasets]
         lines += [f"Code: Average Score: {_average(result, done, total)}"]
-    return "\n".join([*lines, f"Final Decision: {result.is_complete}"])
+    lines += [f"Final Decision: {result.is_complete}"]
+    if found := flag_lines(result.datasets):
+        lines += ["Flags:", *(f"  {line}" for line in found)]
+    return "\n".join(lines)
 
 
 def outcome(dataset: DatasetResult) -> str:
@@ -75,57 +99,99 @@ def feedback_json(result: Result) -> str:
         "model": result.model_abbr,
         "average": result.average,
         "failure": to_json(result.failure) if result.failure else None,
-        "datasets": {
-            d.name: {
-                "status": d.status,
-                "score": d.score,
-                "metric": d.metric,
-                "aggregation": d.aggregation,
-                "reason": to_json(d.reason) if d.reason else None,
-                "completed": sum(s.completed for s in d.subsets),
-                "expected": sum(s.expected for s in d.subsets),
-            }
-            for d in result.datasets
-        },
+        "flags": flag_lines(result.datasets),
+        "datasets": {d.name: _dataset_json(d) for d in result.datasets},
     }
     return json.dumps(value, ensure_ascii=False, indent=1) + "\n"
 
 
-def score_table(result: Result) -> Table:
-    """One row per dataset: score, metric, coverage, samples, status."""
-    table = Table(title=result.model_abbr or None, title_justify="left")
-    for name in ("dataset", "score", "metric", "what it is", "samples", "seconds", "status"):
-        table.add_column(
-            name, justify="right" if name in ("score", "samples", "seconds") else "left"
-        )
-    for row, dataset in zip(table_rows(result), result.datasets, strict=True):
-        style = _STYLES.get(dataset.status, "")
-        table.add_row(*row[:-1], Text(row[-1], style=style))
+def _dataset_json(dataset: DatasetResult) -> dict[str, Any]:
+    own, *groups = dataset_rows(dataset)
+    return {
+        "status": own.status,
+        "reason": to_json(own.reason) if own.reason else None,
+        **_score_json(own),
+        "subsets_done": dataset.subsets_done,
+        "subsets": len(dataset.subsets),
+        "groups": {row.name: {"status": row.status, **_score_json(row)} for row in groups},
+    }
+
+
+def _score_json(row: ScoreRow) -> dict[str, Any]:
+    return {
+        "score": row.score,
+        "weighted_score": row.weighted_score,
+        "metric": row.metric,
+        "label": row.label,
+        "aggregation": row.aggregation,
+        "completed": row.completed,
+        "expected": row.expected,
+        **row.validity.shares(),
+        "mean_output_tokens": row.validity.mean_output_tokens,
+        "flags": list(row.flags),
+    }
+
+
+def score_tables(result: Result, width: int) -> list[Table]:
+    """The scores and what their answers are like: one table, or two where one is too wide.
+
+    Args:
+        width: Characters of a line.
+    """
+    whole = _score_table(result, has_answers=True)
+    if Console(width=_MAX_WIDTH).measure(whole).maximum <= width:
+        return [whole]
+    answers = _table(("answers", *ANSWERS), "")
+    for row in _rows(result):
+        answers.add_row(_indented(row), *cells(row).answers, style=_style(row))
+    return [_score_table(result, has_answers=False), answers]
+
+
+def _score_table(result: Result, has_answers: bool) -> Table:
+    """A row per dataset, below it the mean weighted by samples and the groups."""
+    middle = ANSWERS if has_answers else ()
+    heads = ("dataset", "score", "what it is", "samples", *middle, "status")
+    table = _table(heads, result.model_abbr)
+    for row in _rows(result):
+        own = cells(row)
+        answers = own.answers if has_answers else ()
+        status = Text(own.status, style=_STYLES.get(own.status, ""))
+        line = (_indented(row), own.score, own.what, own.samples, *answers)
+        table.add_row(*line, status, style=_style(row))
+        if row.kind == DATASET and own.weighted:
+            table.add_row("", own.weighted, BY_SAMPLES)
     return table
 
 
-def table_rows(result: Result) -> list[tuple[str, ...]]:
-    """The cells of the table, as text."""
-    return [
-        (
-            d.name,
-            "" if d.score is None else f"{d.score:.2f}",
-            d.metric,
-            d.aggregation,
-            f"{sum(s.completed for s in d.subsets)}/{sum(s.expected for s in d.subsets)}",
-            f"{d.seconds:.0f}",
-            d.status,
-        )
-        for d in result.datasets
-    ]
+def _table(heads: Sequence[str], title: str) -> Table:
+    table = Table(
+        title=title or None,
+        title_justify="left",
+        box=SIMPLE_HEAD,
+        padding=(0, 1, 0, 0),
+        show_edge=False,
+    )
+    for head in heads:
+        table.add_column(head, justify="left" if head in _LEFT else "right")
+    return table
+
+
+def _rows(result: Result) -> list[ScoreRow]:
+    return [row for dataset in result.datasets for row in dataset_rows(dataset)]
+
+
+def _indented(row: ScoreRow) -> str:
+    return "  " * row.depth + row.name
+
+
+def _style(row: ScoreRow) -> str:
+    return "" if row.kind == DATASET else "dim"
 
 
 def markdown(plan: Plan, result: Result, pointers: Pointers) -> str:
     """The report as Markdown."""
     lines = [f"# {plan.model_abbr}", ""]
-    lines += ["| dataset | score | metric | what it is | samples | seconds | status |"]
-    lines += ["|---|---:|---|---|---:|---:|---|"]
-    lines += ["| " + " | ".join(map(_cell, row)) + " |" for row in table_rows(result)]
+    lines += _markdown_table("dataset", _rows(result))
     lines += ["", "```", feedback(result), "```", ""]
     lines += [f"- {line}" for line in details(plan, result)]
     lines += [f"- {line}" for line in _links(pointers)]
@@ -140,6 +206,7 @@ def details(plan: Plan, result: Result) -> list[str]:
     if plan.model.adapter:
         lines += [f"Base model: {plan.model.base}"]
     lines += list(result.model.notes)
+    lines += _notes(result)
     lines += [f"Fingerprint: {plan.fingerprint}"]
     lines += [f"Run folder: {plan.run_dir}"]
     lines += [f"Command: `{command_line(plan.command)}`"]
@@ -155,15 +222,22 @@ def write_reports(plan: Plan, result: Result, pointers: Pointers) -> None:
 def print_report(console: Console, plan: Plan, result: Result, pointers: Pointers) -> None:
     """Prints the table, the feedback block and where to look next."""
     if result.datasets:
-        console.print(score_table(result))
+        for table in score_tables(result, console.width):
+            console.print(table)
+            console.print()
     for reason in _reasons(result):
-        where = f"  log: {plan.run_dir / reason.log}" if reason.log else ""
         console.print(f"{reason.kind}: {reason.message}", markup=False, highlight=False)
-        if where:
-            console.print(where, markup=False, highlight=False, soft_wrap=True)
+        if reason.log:
+            log = f"  log: {plan.run_dir / reason.log}"
+            console.print(log, markup=False, highlight=False, soft_wrap=True)
     console.print(feedback(result), markup=False, highlight=False, soft_wrap=True)
-    for line in [f"Report: {plan.files.report}", *_links(pointers), *pointers.notes]:
+    where = [f"Report: {plan.files.report}", *_links(pointers), *pointers.notes]
+    for line in [*_notes(result), *where]:
         console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+def _notes(result: Result) -> list[str]:
+    return [f"{d.name}: {note}" for d in result.datasets for note in notes(d.subsets)]
 
 
 def _links(pointers: Pointers) -> list[str]:
@@ -200,13 +274,23 @@ def _cell(text: str) -> str:
 def _markdown_subsets(result: Result) -> list[str]:
     lines = []
     for dataset in result.datasets:
-        if len(dataset.subsets) < 2:
-            continue
-        lines += ["", f"## {dataset.name}", "", "| subset | score | samples | status |"]
-        lines += ["|---|---:|---:|---|"]
-        for s in dataset.subsets:
-            score = "" if s.score is None else f"{s.score:.2f}"
-            status = f"{s.status}: {s.reason.message}" if s.reason else s.status
-            row = (s.name, score, f"{s.completed}/{s.expected}", status)
-            lines += ["| " + " | ".join(map(_cell, row)) + " |"]
+        if rows := subset_rows(dataset):
+            lines += ["", f"## {dataset.name}", "", *_markdown_table("subset", rows)]
+    return lines
+
+
+def _markdown_table(first: str, rows: Sequence[ScoreRow]) -> list[str]:
+    has_means = any(row.weighted_score is not None for row in rows)
+    weighted = (BY_SAMPLES,) if has_means else ()
+    heads = (first, "score", *weighted, "what it is", "samples", *ANSWERS, "seconds", "status")
+    lines = ["| " + " | ".join(heads) + " |"]
+    lines += ["|" + "|".join("---" if head in _LEFT else "---:" for head in heads) + "|"]
+    for row in rows:
+        own = cells(row)
+        # Markdown drops spaces at the start of a cell.
+        name = INDENT * row.depth + own.name
+        status = f"{row.status}: {row.reason.message}" if row.reason else row.status
+        means = (own.score, own.weighted) if has_means else (own.score,)
+        line = (name, *means, own.what, own.samples, *own.answers, own.seconds, status)
+        lines += ["| " + " | ".join(map(_cell, line)) + " |"]
     return lines

@@ -19,7 +19,7 @@ from rich.console import Console
 from ftbench import __version__, data, tracking
 from ftbench.catalogue import load_catalogue
 from ftbench.choosing import Chosen, choose_datasets
-from ftbench.collect import collect, failed_result
+from ftbench.collect import collect, failed_result, write_summary
 from ftbench.config import Config
 from ftbench.errors import (
     EXIT_CONTAINER,
@@ -31,6 +31,7 @@ from ftbench.errors import (
 )
 from ftbench.help_text import help_text
 from ftbench.host import Host, read_host
+from ftbench.judge import ask_judge, find_problems, judge_notes, uses_judge
 from ftbench.live import live_progress
 from ftbench.model_source import ModelSource, download_base, locate_model
 from ftbench.plan import Plan, write_plan
@@ -85,28 +86,33 @@ def evaluate(config: Config, host: Host | None = None, console: Console | None =
     console = console or Console()
     catalogue = load_catalogue()
     chosen = choose_datasets(config, host, catalogue)
-    source = _find_model(config, host, chosen, console)
+    refused = find_problems(config, chosen)
+    source = _find_model(config, host, chosen, console, may_download=not refused)
     access = data.Access(host, chosen.data_dir, catalogue.downloads, config.download)
+    may_download = not (config.dry_run or source.problems or refused)
     # Before the plan: its fingerprint holds the data.
-    chosen = _bring_data(config, source, chosen, access, console)
+    chosen = _bring_data(chosen, access, console, may_download)
     plan = make_plan(config, host, source, chosen, time.time())
     runtime = make_runtime(plan, host)
     if config.dry_run:
-        problems = [*source.problems, *chosen.problems]
+        problems = [*source.problems, *chosen.problems, *refused]
         notes = [f"a launch would stop: {p.tried}: {p.happened}" for p in problems]
-        notes += data.announced(chosen.missing, access)
+        notes += [*judge_notes(config, chosen), *data.announced(chosen.missing, access)]
         _say(console, plan_text(plan, runtime.describe(plan), [*source.notes, *notes]))
         return Outcome(plan, None, Pointers(), EXIT_OK)
     if not plan.datasets:
         result = Result(fingerprint=plan.fingerprint, model_abbr=plan.model_abbr, stage=SKIPPED)
         _say(console, feedback(result))
         return Outcome(plan, result, Pointers(), EXIT_OK)
-    return _evaluate_planned(plan, config, source, chosen, runtime, console)
+    return _evaluate_planned(plan, config, host, source, chosen, runtime, console)
 
 
-def _find_model(config: Config, host: Host, chosen: Chosen, console: Console) -> ModelSource:
+def _find_model(
+    config: Config, host: Host, chosen: Chosen, console: Console, may_download: bool
+) -> ModelSource:
     source = locate_model(config.model, host)
-    if source.must_be_downloaded and chosen.datasets and not config.dry_run:
+    may_download = may_download and bool(chosen.datasets) and not config.dry_run
+    if source.must_be_downloaded and may_download:
         _say(console, f"downloading {source.base}")
         problems = download_base(source, host)
         if problems:
@@ -116,20 +122,25 @@ def _find_model(config: Config, host: Host, chosen: Chosen, console: Console) ->
 
 
 def _bring_data(
-    config: Config, source: ModelSource, chosen: Chosen, access: data.Access, console: Console
+    chosen: Chosen, access: data.Access, console: Console, may_download: bool
 ) -> Chosen:
-    if not chosen.missing or config.dry_run or source.problems:
+    if not chosen.missing or not may_download:
         problems = data.obstacles(chosen.missing, access)
         return dataclasses.replace(chosen, problems=tuple(problems))
+    folder = data.gather(chosen.sources, chosen.data_dir, access.host)
+    access = dataclasses.replace(access, data_dir=folder)
     fetched = data.fetch(chosen.sources, access, console)
     missing = data.still_missing(fetched, access)
     problems = [item.problem for item in fetched if item.problem]
-    return dataclasses.replace(chosen, missing=tuple(missing), problems=tuple(problems))
+    return dataclasses.replace(
+        chosen, data_dir=folder, missing=tuple(missing), problems=tuple(problems)
+    )
 
 
 def _evaluate_planned(
     plan: Plan,
     config: Config,
+    host: Host,
     source: ModelSource,
     chosen: Chosen,
     runtime: Runtime,
@@ -137,12 +148,16 @@ def _evaluate_planned(
 ) -> Outcome:
     found = find_run(plan.workspace, plan.fingerprint) if config.reuse == "auto" else None
     if found is not None and found.is_complete:
-        result = read_result(plan.files.summary)
+        # Flagged by what this command says, whatever the earlier one said.
+        result = write_summary(plan.files, read_result(plan.files.summary), plan.flag_above)
         _say(console, f"reusing {found.run_dir}: same fingerprint")
         launch = Launch(FINISHED)
     else:
         try:
-            preflight(plan, source, chosen, runtime)
+            judge_problems = find_problems(config, chosen)
+            if not judge_problems and uses_judge(config, chosen):
+                judge_problems = ask_judge(config, host)
+            preflight(plan, source, chosen, runtime, judge_problems)
             launch = _launch(plan, runtime, console)
         except LaunchError as exc:
             _print_not_started(plan, exc, console)

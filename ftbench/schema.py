@@ -45,7 +45,8 @@ VARIABLES: dict[str, str] = {
     "DTYPE": "auto, float32, float16 or bfloat16",
     "TRUST_REMOTE_CODE": "true: run code that comes with the model",
     "SEED": "seed of every random generator, an integer",
-    "LIMIT": "first N rows of each subset; empty: all",
+    "DATASET_OPTIONS": "JSON object: dataset name to its options (ftbench/options.py); empty: none",
+    "DATASET_FILES": "JSON object: dataset name to the user's own file; empty: none",
     "GPU_MEMORY_UTILIZATION": "share of GPU memory that vLLM may take, above 0 up to 1",
     "FINGERPRINT": "content fingerprint of the evaluation, 64 hex digits",
     "OUTPUT_PATH": "the run folder, which receives configs, logs, predictions, results",
@@ -53,6 +54,14 @@ VARIABLES: dict[str, str] = {
     "SCORING_TIMEOUT_S": "seconds that scoring one subset may take",
     "SCORING_WORKERS": "scoring processes at a time",
     "COMPASS_DATA_CACHE": "folder that contains data/ in OpenCompass's layout",
+    "JUDGE_MODEL": "name of the judge model at its endpoint; empty: no judge",
+    "JUDGE_API_BASE": "the judge's OpenAI-compatible endpoint, up to /v1; empty: no judge",
+    "JUDGE_TEMPERATURE": "sampling temperature of the judge; 0: greedy",
+    "JUDGE_MAX_OUT_LEN": "limit of one reply of the judge in tokens",
+    "JUDGE_TIMEOUT_S": "seconds that one request to the judge may take",
+    "JUDGE_RETRIES": "further tries of a request that the judge did not answer",
+    "JUDGE_CONCURRENCY": "requests to the judge at a time",
+    "ALLOW_OUTSIDE_SERVICES": "true: scoring may send the model's answers to services outside",
     "SECRETS_PATH": "folder with one file per secret, named like its variable; empty: none",
 }
 """The whole contract from host to container: name and meaning. A test holds it against the code."""
@@ -161,7 +170,7 @@ class SubsetResult:
         metric: Name of the headline metric; empty until scored.
         score: The headline metric, unrounded, in the evaluator's own unit (most: percent).
         metrics: All numeric metrics, unrounded.
-        expected: Samples that the dataset has (after LIMIT).
+        expected: Samples that are asked, with all repeats.
         completed: Samples that have a prediction.
         correct_known: Samples whose correctness is known; fewer than completed when OpenCompass
             does not say, or its details do not reproduce its metric.
@@ -176,6 +185,7 @@ class SubsetResult:
         preset: OpenCompass preset file, below ``opencompass/configs/datasets``.
         prompt_hash: sha256 of the dataset's prompt and retrieval configuration, 16 hex digits.
         data_hash: sha256 of the rows that are asked, 16 hex digits.
+        flags: Why the score should not be taken at its face, a sentence each.
     """
 
     abbr: str
@@ -200,6 +210,7 @@ class SubsetResult:
     mode: str = "gen"
     prompt_hash: str = ""
     data_hash: str = ""
+    flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -224,11 +235,13 @@ class GroupResult:
     Attributes:
         name: OpenCompass's name of the group, such as ``mmlu-humanities``.
         metric: Name of the metric; ``mixed`` where the subsets' differ; empty until scored.
-        score: Unweighted mean of its members (subsets, or groups in it) that are ok, unrounded;
-            None when none is.
+        score: Unweighted mean of its members (subsets, or groups in it) that are ok, unrounded,
+            or by OpenCompass's own weights where it has some; None when none is.
         weighted_score: Mean of its subsets weighted by their samples, unrounded.
         subsets_done, subsets_total: The coverage of both.
-        samples: Samples in the subsets that are ok.
+        samples: Rows in the subsets that are ok, each once however often it was asked.
+        members, weights: As in ``Group``, with the abbrs of this run.
+        flags: Why the score should not be taken at its face, a sentence each.
     """
 
     name: str
@@ -238,6 +251,9 @@ class GroupResult:
     subsets_done: int = 0
     subsets_total: int = 0
     samples: int = 0
+    members: tuple[str, ...] = ()
+    weights: tuple[float, ...] = ()
+    flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -338,6 +354,7 @@ class Sample:
         unknown_why: Why correct is None, or empty.
         truncated: The output reached the generation limit; None when unknown.
         output_tokens: Tokens of the prediction; None when unknown.
+        judge_reply: What a judge model said of it; None when none was asked.
     """
 
     subset: str
@@ -351,6 +368,7 @@ class Sample:
     truncated: bool | None = None
     output_tokens: int | None = None
     unknown_why: str = ""
+    judge_reply: str | None = None
 
 
 def to_json(value: Any) -> Any:

@@ -80,7 +80,7 @@ def scored_result() -> Result:
     anatomy = scored("lukaemon_mmlu_anatomy", "anatomy", 62.5)
     virology = scored("lukaemon_mmlu_virology", "virology", 50.0)
     mmlu = DatasetResult(
-        "mmlu", OK, None, "accuracy", 56.25, "mean of 2 subsets", 2, 4.0, (anatomy, virology)
+        "mmlu", OK, None, "accuracy", 56.25, "mean of 2 subsets", 2, 4.0, (anatomy, virology), 56.25
     )
     gsm8k = DatasetResult(
         "gsm8k",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import Counter
+
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -10,10 +12,9 @@ from ftbench.catalogue import (
     Catalogue,
     UnknownDataset,
     UnusableDataset,
-    choose,
     load_catalogue,
 )
-from ftbench.preset import DataSource, Preset, expand, normalise, subset_name
+from ftbench.preset import DataSource, Preset, choose, expand, normalise, subset_name
 
 
 @pytest.fixture(scope="module")
@@ -124,6 +125,132 @@ def test_every_name_that_is_shown_resolves_to_something_usable(catalogue: Catalo
     presets = [p for name in catalogue.names() for p in catalogue.resolve_all(name)]
     assert len(presets) > 200
     assert not [p.path for p in presets if p.problem or not p.subsets]
+
+
+def test_every_preset_file_is_accounted_for(catalogue: Catalogue) -> None:
+    presets = [catalogue.preset(path) for path in catalogue.entries]
+    problems = Counter(p.problem.partition(":")[0] for p in presets if p.problem)
+    print(f"{len(presets)} preset files, {sum(problems.values())} cannot be used:", problems)
+    assert len(presets) == 1514
+    assert not [p.path for p in presets if not p.problem and not (p.subsets and p.evaluators)]
+
+
+def test_at_least_200_families_resolve_to_a_default(catalogue: Catalogue) -> None:
+    found = {family for family, default in catalogue.families.items() if default}
+    found |= set(catalogue.parts)
+    print(f"{len(found)} of {len(catalogue.families)} families resolve to a default")
+    assert len(catalogue.families) == 238
+    assert len(found) >= 200
+
+
+@pytest.mark.parametrize(
+    ("name", "paths"),
+    [
+        ("cmmlu", ["cmmlu/cmmlu_gen.py"]),
+        ("c-eval", ["ceval/ceval_gen.py"]),
+        ("bbh", ["bbh/bbh_gen.py"]),
+        ("arc", ["ARC_c/ARC_c_gen.py", "ARC_e/ARC_e_gen.py"]),
+        ("ARC Challenge", ["ARC_c/ARC_c_gen.py"]),
+        ("arc_easy", ["ARC_e/ARC_e_gen.py"]),
+        ("hellaswag", ["hellaswag/hellaswag_gen.py"]),
+        ("math", ["math/math_gen.py"]),
+        ("math500", ["math/math_500_gen.py"]),
+        ("MATH-500", ["math/math_500_gen.py"]),
+        ("math500:judge", ["math/math_500_llmjudge_gen_6ff468.py"]),
+        ("humaneval", ["humaneval/humaneval_gen.py"]),
+        ("mbpp", ["mbpp/mbpp_gen.py"]),
+        ("mbpp+", ["mbpp_plus/mbpp_plus_gen.py"]),
+        ("ifeval", ["IFEval/IFEval_gen.py"]),
+        ("gpqa", ["gpqa/gpqa_gen.py"]),
+        ("gpqa:judge", ["gpqa/gpqa_llm_judge_gen.py"]),
+        # Its default is judged already.
+        ("hle:judge", ["HLE/hle_gen.py"]),
+        ("aime", ["aime2024/aime2024_gen.py", "aime2025/aime2025_cascade_eval_gen_5e9f4f.py"]),
+        ("boolq", ["SuperGLUE_BoolQ/SuperGLUE_BoolQ_gen.py"]),
+        ("winogrande", ["winogrande/winogrande_gen.py"]),
+        ("truthfulqa", ["truthfulqa/truthfulqa_gen.py"]),
+        ("triviaqa", ["triviaqa/triviaqa_gen.py"]),
+        ("drop", ["drop/drop_gen.py"]),
+        # Benchmarks that come in several files, and by context length.
+        ("teval", ["teval/teval_en_gen.py", "teval/teval_zh_gen.py"]),
+        ("ruler", ["ruler/ruler_4k_gen.py"]),
+        ("lawbench", ["lawbench/lawbench_zero_shot_gen_002588.py"]),
+    ],
+)
+def test_names_that_people_use_lead_to_their_presets(
+    catalogue: Catalogue, name: str, paths: list[str]
+) -> None:
+    assert [preset.path for preset in catalogue.resolve_all(name)] == paths
+
+
+def test_mmlu_has_its_four_categories_and_the_whole(catalogue: Catalogue) -> None:
+    mmlu = catalogue.resolve("mmlu")
+    assert [(group.name, len(group.members)) for group in mmlu.groups] == [
+        ("mmlu-humanities", 13),
+        ("mmlu-stem", 19),
+        ("mmlu-social-science", 12),
+        ("mmlu-other", 13),
+        ("mmlu", 57),
+        ("mmlu-weighted", 57),
+    ]
+    weighted = mmlu.groups[-1]
+    assert (
+        dict(zip(weighted.members, weighted.weights, strict=True))["lukaemon_mmlu_professional_law"]
+        == 1534
+    )
+
+
+@pytest.mark.parametrize(
+    ("name", "groups"),
+    [
+        ("bbh", {"bbh": 27}),
+        ("mgsm", {"mgsm_latin": 5, "mgsm_non_latin": 6, "mgsm": 11}),
+        ("mmlu_pro", {"mmlu_pro": 14}),
+        ("mmmlu", {"mmmlu": 14}),
+        (
+            "agieval",
+            {"agieval-chinese": 12, "agieval-english": 9, "agieval-gaokao": 9, "agieval": 21},
+        ),
+    ],
+)
+def test_groups_are_those_that_opencompass_reports(
+    catalogue: Catalogue, name: str, groups: dict[str, int]
+) -> None:
+    found = {group.name: len(group.members) for group in catalogue.resolve(name).groups}
+    assert found == groups
+
+
+def test_group_members_are_subsets_or_earlier_groups(catalogue: Catalogue) -> None:
+    for path in catalogue.entries:
+        preset = catalogue.preset(path)
+        known = set(preset.subsets)
+        for group in preset.groups:
+            assert known.issuperset(group.members), (path, group.name)
+            assert group.name not in known, (path, group.name)
+            assert len(group.weights) in (0, len(group.members)), (path, group.name)
+            known.add(group.name)
+
+
+def test_presets_tell_what_they_are_about(catalogue: Catalogue) -> None:
+    gsm8k = catalogue.resolve("gsm8k")
+    assert (gsm8k.display_name, gsm8k.categories, gsm8k.shots) == ("GSM8K", ("Math",), 4)
+    assert catalogue.resolve("math500").display_name == "MATH500"
+    # The index calls piqa OpenBookQA as well.
+    assert catalogue.resolve("piqa").display_name == "piqa"
+    assert catalogue.resolve("cmmlu").languages == ("chinese",)
+    assert catalogue.resolve("mmlu_ppl").shots == 5
+
+
+def test_sources_tell_what_takes_an_agreement_and_what_comes_along(catalogue: Catalogue) -> None:
+    assert catalogue.resolve("hle").sources == (DataSource("cais/hle", "gated"),)
+    bundled = catalogue.resolve("unconditional_rna_gen")
+    assert (bundled.sources, bundled.num_rows) == ((DataSource("", "bundled"),), 5150)
+
+
+def test_needs_tell_who_sends_code_away(catalogue: Catalogue) -> None:
+    assert "service" in catalogue.resolve("bigcodebench").needs
+    assert "service" in catalogue.resolve("humanevalx").needs
+    assert "service" not in catalogue.resolve("mbpp").needs
 
 
 PIECES = st.sampled_from([*"@:/+_-. ", "mmlu", "gsm8k", "ppl", "1d7fe4", ".py", "arc", "judge"])

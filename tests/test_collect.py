@@ -1,5 +1,6 @@
 """Collecting: every dataset ends with a status and a reason, and only borne-out scores stay."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,6 +14,8 @@ from ftbench.schema import (
     PARTIAL,
     PENDING,
     TIMEOUT,
+    Group,
+    GroupResult,
     Reason,
     Result,
     read_result,
@@ -20,6 +23,8 @@ from ftbench.schema import (
 )
 from tests.builders import (
     FINGERPRINT,
+    GSM8K,
+    MMLU,
     MODEL_ABBR,
     make_plan,
     scored_result,
@@ -57,12 +62,54 @@ def test_collect_keeps_a_finished_result(tmp_path: Path) -> None:
     assert result.average == pytest.approx(50.975)
     assert read_result(plan.files.summary) == result
     assert plan.files.summary_csv.read_text() == (
-        "dataset,score,metric,status,completed,expected,reason\n"
-        "mmlu,56.25,accuracy,ok,16,16,\n"
-        "lukaemon_mmlu_anatomy,62.5,accuracy,ok,8,8,\n"
-        "lukaemon_mmlu_virology,50.0,accuracy,ok,8,8,\n"
-        "gsm8k,45.7,accuracy,ok,16,16,\n"
+        "dataset,score,metric,status,completed,expected,reason,kind,weighted_score,"
+        "truncated_share,empty_share,unextracted_share,mean_output_tokens,label,flags\n"
+        "mmlu,56.25,accuracy,ok,16,16,,dataset,56.25,,,,,,\n"
+        "lukaemon_mmlu_anatomy,62.5,accuracy,ok,8,8,,subset,,,,,,,\n"
+        "lukaemon_mmlu_virology,50.0,accuracy,ok,8,8,,subset,,,,,,,\n"
+        "gsm8k,45.7,accuracy,ok,16,16,,dataset,,,,,,,\n"
     )
+
+
+def test_collect_scores_groups_anew_after_it_refused_a_subset(tmp_path: Path) -> None:
+    plan = make_plan(tmp_path)
+    mmlu, gsm8k = scored_result().datasets
+    both = GroupResult(
+        "both", "accuracy", 56.25, 56.25, 2, 2, 16, tuple(s.abbr for s in mmlu.subsets), (3.0, 1.0)
+    )
+    done = replace(scored_result(), datasets=(replace(mmlu, groups=(both,)), gsm8k))
+    write_result(plan.files.result, done)
+    write_opencompass_results(plan.files, done)
+    (plan.files.results / MODEL_ABBR / "lukaemon_mmlu_virology.json").unlink()
+
+    mmlu = collect(plan, DONE).datasets[0]
+
+    assert (mmlu.status, mmlu.score, mmlu.weighted_score) == (PARTIAL, 62.5, 62.5)
+    assert mmlu.groups == (
+        replace(both, score=62.5, weighted_score=62.5, subsets_done=1, samples=8),
+    )
+
+
+def test_collect_flags_and_says_so_in_the_summary(tmp_path: Path) -> None:
+    plan = make_plan(tmp_path, flag_above=0.4)
+    mmlu, gsm8k = scored_result().datasets
+    cut = replace(gsm8k.subsets[0], truncated=7, empty=4, mean_output_tokens=9.5, label="rule-only")
+    done = replace(scored_result(), datasets=(mmlu, replace(gsm8k, subsets=(cut,))))
+    write_result(plan.files.result, done)
+    write_opencompass_results(plan.files, done)
+
+    flags = ("7 of 16 answers (44 %) reached the generation limit", "its score is rule-only")
+    assert collect(plan, DONE).datasets[1].flags == flags
+    assert plan.files.summary_csv.read_text().splitlines()[-1] == (
+        "gsm8k,45.7,accuracy,ok,16,16,,dataset,,0.4375,0.25,,9.5,rule-only,"
+        "7 of 16 answers (44 %) reached the generation limit; its score is rule-only"
+    )
+
+
+def test_collect_of_nothing_names_the_planned_groups(tmp_path: Path) -> None:
+    group = Group("both", MMLU.subsets)
+    mmlu = collect(make_plan(tmp_path, (replace(MMLU, groups=(group,)),)), DONE).datasets[0]
+    assert [(g.name, g.members, g.score) for g in mmlu.groups] == [("both", MMLU.subsets, None)]
 
 
 def test_collect_after_a_timeout_keeps_what_is_scored(tmp_path: Path) -> None:
@@ -155,3 +202,22 @@ def test_failed_result_gives_every_dataset_the_reason(tmp_path: Path) -> None:
     assert [(d.status, d.reason) for d in result.datasets] == [(FAILED, reason)] * 2
     assert result.fingerprint == FINGERPRINT
     assert not result.is_complete
+
+
+@pytest.mark.parametrize(
+    ("second", "status"),
+    [({"accuracy": 50.0}, OK), ({"accuracy": 51.0}, FAILED), ({"score": 50.0}, FAILED)],
+)
+def test_the_score_of_runs_must_be_the_mean_of_their_files(
+    tmp_path: Path, second: dict[str, float], status: str
+) -> None:
+    plan = make_plan(tmp_path, (GSM8K,))
+    gsm8k = scored_result().datasets[1]
+    subset = replace(gsm8k.subsets[0], score=40.0, repeats=2, expected=8, completed=8)
+    result = replace(scored_result(), datasets=(replace(gsm8k, score=40.0, subsets=(subset,)),))
+    write_result(plan.files.result, result)
+    folder = plan.files.results / MODEL_ABBR
+    folder.mkdir(parents=True)
+    (folder / "gsm8k_run1.json").write_text('{"accuracy": 30.0}')
+    (folder / "gsm8k_run2.json").write_text(json.dumps(second))
+    assert [d.status for d in collect(plan, DONE).datasets] == [status]

@@ -136,7 +136,7 @@ def test_cfg_job_prints_the_composed_configuration(shell: Shell) -> None:
     exit_code, out, err = shell.run("--cfg", "job", "suite=quick", "backend.batch_size=3")
     assert (exit_code, err) == (0, "")
     printed = OmegaConf.create(out)
-    assert printed.suite == {"name": "quick", "datasets": ["mmlu", "gsm8k"]}
+    assert printed.suite == {"name": "quick", "datasets": ["mmlu", "gsm8k"], "per_dataset": {}}
     assert printed.backend.batch_size == 3
 
 

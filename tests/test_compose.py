@@ -78,6 +78,7 @@ def test_every_option_composes(option: str) -> None:
             "needs its own quotes\n  try: for example 'model.adapter=\"runs/step=5\"'",
         ),
         ("limit=0", "limit=0: must be at least 1"),
+        ("flag_above=1.5", "flag_above=1.5: must be between 0 and 1"),
         ("backend.top_p=2", "backend.top_p=2.0: must be above 0 and at most 1"),
         ("backend.temperature=-1", "backend.temperature=-1.0: must be at least 0"),
         ("runtime.memory=lots", "runtime.memory=lots: must be a size such as 512m or 8g"),

@@ -1,9 +1,9 @@
-"""Names, limits and modes of subsets."""
+"""Names and modes of subsets."""
 
 from __future__ import annotations
 
-import pytest
-from ftbench_eval.presets import limited_range, mode_of, short_names, unique_abbr, use_rules
+from ftbench_eval.judging import use_rules
+from ftbench_eval.presets import mode_of, short_names
 
 
 def test_short_names_drop_the_common_words() -> None:
@@ -22,29 +22,6 @@ def test_short_names_keep_what_has_nothing_in_common() -> None:
     assert short_names(["gsm8k"]) == {"gsm8k": "gsm8k"}
     assert short_names(["ARC-c", "BoolQ"]) == {"ARC-c": "ARC-c", "BoolQ": "BoolQ"}
     assert short_names(["bbh", "bbh_x"]) == {"bbh": "bbh", "bbh_x": "bbh_x"}
-
-
-def test_unique_abbr_tells_gen_and_ppl_of_one_family_apart() -> None:
-    assert unique_abbr("race-high", "ppl", {"gsm8k"}) == "race-high"
-    assert unique_abbr("race-high", "ppl", {"race-high"}) == "race-high-ppl"
-    assert unique_abbr("race-high", "ppl", {"race-high", "race-high-ppl"}) == "race-high-ppl-2"
-
-
-@pytest.mark.parametrize(
-    ("existing", "repeats", "expected"),
-    [
-        (None, 1, [0, 1]),
-        ("[3:]", 1, [3, 4]),
-        (None, 2, [0, 1, 5, 6]),
-    ],
-)
-def test_limited_range_as_opencompass_applies_it(
-    existing: str | None, repeats: int, expected: list[int]
-) -> None:
-    index_list = list(range(10))
-    wanted = limited_range(existing, 2, repeats, 10)
-    # opencompass/openicl/icl_dataset_reader.py, load_partial_dataset (0.5.4)
-    assert eval(f"index_list{wanted}", {"index_list": index_list}) == expected
 
 
 def test_mode_of_inferencer() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from ftbench_eval.progress import Progress, aggregate
+from ftbench_eval.progress import Progress
 
 from ftbench.schema import (
     FAILED,
@@ -21,46 +21,6 @@ from ftbench.schema import (
 )
 
 REASON = Reason("inference", "RuntimeError: no")
-
-
-def ok(abbr: str, score: float, metric: str = "accuracy") -> SubsetResult:
-    return SubsetResult(abbr, abbr, status=OK, score=score, metric=metric, seconds=1.5)
-
-
-def failed(abbr: str) -> SubsetResult:
-    return SubsetResult(abbr, abbr, status=FAILED, reason=REASON)
-
-
-def test_aggregate_mean_of_all() -> None:
-    dataset = aggregate(DatasetResult("d", subsets=(ok("a", 10.0), ok("b", 20.5))))
-    assert (dataset.status, dataset.score, dataset.metric) == (OK, 15.25, "accuracy")
-    assert (dataset.aggregation, dataset.subsets_done) == ("mean of 2 subsets", 2)
-    assert dataset.seconds == 3.0
-    assert dataset.reason is None
-
-
-def test_aggregate_single_subset() -> None:
-    dataset = aggregate(DatasetResult("d", subsets=(ok("d", 10.0),)))
-    assert (dataset.score, dataset.aggregation) == (10.0, "single subset")
-
-
-def test_aggregate_says_its_coverage() -> None:
-    dataset = aggregate(DatasetResult("d", subsets=(ok("a", 10.0), failed("b"), ok("c", 20.0))))
-    assert (dataset.status, dataset.score) == (PARTIAL, 15.0)
-    assert (dataset.aggregation, dataset.subsets_done) == ("mean of 2 of 3 subsets", 2)
-    assert dataset.reason == REASON
-
-
-def test_aggregate_failed_and_pending() -> None:
-    nothing = aggregate(DatasetResult("d", subsets=(failed("a"), failed("b"))))
-    assert (nothing.status, nothing.score) == (FAILED, None)
-    going = aggregate(DatasetResult("d", subsets=(failed("a"), SubsetResult("b", "b"))))
-    assert going.status == PENDING
-
-
-def test_aggregate_names_no_metric_when_they_differ() -> None:
-    dataset = aggregate(DatasetResult("d", subsets=(ok("a", 1.0, "f1"), ok("b", 2.0))))
-    assert dataset.metric == "mixed"
 
 
 @pytest.fixture

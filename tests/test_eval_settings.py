@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from ftbench_eval.settings import SettingsError, read_settings
 
+from ftbench.options import DatasetOptions
 from ftbench.schema import VARIABLES
 
 MINIMAL = {
@@ -49,7 +50,8 @@ def test_read_settings_defaults() -> None:
     assert (settings.temperature, settings.top_p) == (0.0, 1.0)
     assert settings.adapter is None
     assert settings.max_seq_len is None
-    assert settings.limit is None
+    assert settings.options == {}
+    assert settings.files == {}
     assert settings.timeout_s is None
     assert not settings.use_vllm
     assert not settings.trust_remote_code
@@ -64,7 +66,8 @@ def test_read_settings_values() -> None:
             "TEMPERATURE": "0.7",
             "MAX_SEQ_LEN": "4096",
             "USE_VLLM": "True",
-            "LIMIT": "8",
+            "DATASET_OPTIONS": '{"mmlu": {"limit": 8, "num_runs": 2, "pass_k": [2]}}',
+            "DATASET_FILES": '{"gsm8k": "/my files/gsm8k.csv"}',
             "TIMEOUT_S": "3600",
             "CUSTOM_PROMPT": "a=b,\nc",
         }
@@ -73,7 +76,8 @@ def test_read_settings_values() -> None:
     assert settings.temperature == 0.7
     assert settings.max_seq_len == 4096
     assert settings.use_vllm
-    assert settings.limit == 8
+    assert settings.options == {"mmlu": DatasetOptions(limit=8, num_runs=2, pass_k=(2,))}
+    assert settings.files == {"gsm8k": Path("/my files/gsm8k.csv")}
     assert settings.timeout_s == 3600.0
     assert settings.custom_prompt == "a=b,\nc"
 
@@ -96,6 +100,8 @@ def test_read_settings_names_every_problem() -> None:
                 "TOP_P": "0",
                 "DTYPE": "int8",
                 "TRUST_REMOTE_CODE": "yes",
+                "DATASET_OPTIONS": '{"mmlu": {"test_range": "[x]"}, "boolq": {}}',
+                "DATASET_FILES": "[]",
             }
         )
     assert caught.value.problems == [
@@ -106,6 +112,9 @@ def test_read_settings_names_every_problem() -> None:
         "TOP_P=0: must be above 0 and at most 1",
         "DTYPE=int8: must be one of auto, float32, float16, bfloat16",
         "TRUST_REMOTE_CODE=yes: must be true or false",
+        "DATASET_OPTIONS: 'mmlu' test_range must be a slice such as [10:20]",
+        "DATASET_OPTIONS: 'boolq' is not in BENCHMARK_DATASETS",
+        "DATASET_FILES: must be a JSON object",
         "OUTPUT_PATH is not set",
         "USE_VLLM=true needs a GPU, and NUM_GPUS is 0",
     ]

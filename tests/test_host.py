@@ -26,6 +26,7 @@ def test_read_host_has_defaults_below_home(monkeypatch: pytest.MonkeyPatch, tmp_
         user=f"{os.getuid()}:{os.getgid()}",
         command=("python", "-m", "ftbench.run", "datasets=[mmlu]"),
         secrets={},
+        home_data_dir=Path("/home/ada/.cache/opencompass"),
     )
 
 

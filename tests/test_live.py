@@ -97,6 +97,15 @@ def test_live_progress_ends_with_the_scores(plan: Plan) -> None:
     assert last_bars(file) == ["mmlu 16/16 samples 56.2", "gsm8k 16/16 samples 45.7"]
 
 
+def test_live_progress_marks_a_score_that_is_flagged(plan: Plan) -> None:
+    mmlu, gsm8k = scored_result().datasets
+    cut = replace(gsm8k, subsets=(replace(gsm8k.subsets[0], truncated=1),))
+    console, file = terminal()
+    with live_progress(plan, console):
+        write_result(plan.files.progress, replace(scored_result(), datasets=(mmlu, cut)))
+    assert last_bars(file) == ["mmlu 16/16 samples 56.2", "gsm8k 16/16 samples 45.7 *"]
+
+
 def test_live_progress_shows_why_a_dataset_has_no_score(plan: Plan) -> None:
     mmlu, _ = scored_result().datasets
     lost = DatasetResult("gsm8k", FAILED, Reason("data_missing", "no data/gsm8k"))

@@ -3,10 +3,11 @@
 from dataclasses import replace
 from pathlib import Path
 
-from ftbench.plan import Mount, Plan, TrackingPlan, write_plan
+from ftbench.options import DatasetOptions
+from ftbench.plan import DatasetPlan, Mount, Plan, TrackingPlan, write_plan
 from ftbench.plan_text import plan_text
 from ftbench.schema import write_result
-from tests.builders import FINGERPRINT, make_plan, scored_result
+from tests.builders import FINGERPRINT, GSM8K, make_plan, scored_result
 
 
 def section(plan: Plan, title: str) -> list[str]:
@@ -122,3 +123,12 @@ def test_plan_text_quotes_the_command_for_a_shell(tmp_path: Path) -> None:
     assert text.endswith(
         "command:\n  docker run \\\n    --rm \\\n    -e 'A=b c' \\\n    'x'\"'\"'y'"
     )
+
+
+def test_plan_text_shows_options_and_what_is_not_known_yet(tmp_path: Path) -> None:
+    gsm8k = replace(GSM8K, options=DatasetOptions(limit=3, num_runs=4, pass_k=(1, 4)))
+    mine = DatasetPlan("mine", ("/home/me/mine.py",), "own", (), ())
+    assert section(make_plan(tmp_path, (gsm8k, mine)), "datasets") == [
+        "gsm8k: gsm8k/gsm8k_gen_1d7fe4.py (gen, 1 subset): limit=3, num_runs=4, pass_k=[1,4]",
+        "mine: /home/me/mine.py (own, read by the evaluation)",
+    ]

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ftbench.config import Config, flatten
+from ftbench.config import Config, DatasetConf, flatten
 from ftbench.planning import fingerprint_of
 from ftbench.program import lock_hash, program_hash
 from tests.checkpoint.folders import base_tensors, lora_tensors, make_adapter, make_base
@@ -18,6 +18,12 @@ CHANGE_PREDICTIONS: dict[str, Any] = {
     "datasets": ["mmlu"],
     "suite.datasets": ["mmlu"],
     "limit": 5,
+    "test_range": "[2:4]",
+    "split": "test",
+    "num_runs": 2,
+    "num_shots": 0,
+    "per_dataset": {"gsm8k": DatasetConf(limit=5)},
+    "suite.per_dataset": {"gsm8k": DatasetConf(limit=5)},
     "model.type": "base",
     "model.dtype": "float32",
     "model.max_seq_len": 512,
@@ -35,6 +41,9 @@ CHANGE_PREDICTIONS: dict[str, Any] = {
     "runtime.environment": "own",
 }
 """Every key that can change a prediction, with another value than the default."""
+
+CHANGE_WITH_OTHERS: dict[str, dict[str, Any]] = {"pass_k": {"num_runs": 4, "pass_k": [4]}}
+"""Keys that count only beside another one."""
 
 CHANGE_NO_PREDICTION: dict[str, Any] = {
     "suite.name": "mine",
@@ -58,6 +67,7 @@ CHANGE_NO_PREDICTION: dict[str, Any] = {
     "tracking.nest": True,
     "tracking.write_back": "none",
     "tracking.request_timeout": 1,
+    "flag_above": 0.5,
     "timeout": 1,
     "workspace": "elsewhere",
     "reuse": "never",
@@ -84,7 +94,12 @@ def world(weird_tmp_path: Path) -> Path:
 
 
 def test_every_key_is_known_to_change_predictions_or_not() -> None:
-    groups = [set(CHANGE_PREDICTIONS), set(CHANGE_NO_PREDICTION), NAME_FILES]
+    groups = [
+        set(CHANGE_PREDICTIONS),
+        set(CHANGE_WITH_OTHERS),
+        set(CHANGE_NO_PREDICTION),
+        NAME_FILES,
+    ]
     assert set().union(*groups) == set(flatten(Config(datasets=[]), keep_unset=True))
     assert sum(map(len, groups)) == len(set().union(*groups))
 
@@ -92,6 +107,23 @@ def test_every_key_is_known_to_change_predictions_or_not() -> None:
 @pytest.mark.parametrize("key", CHANGE_PREDICTIONS)
 def test_fingerprint_changes_with(key: str, world: Path) -> None:
     assert fingerprint(world, with_key(key, CHANGE_PREDICTIONS[key])) != fingerprint(world)
+
+
+def test_fingerprint_changes_with_pass_k(world: Path) -> None:
+    changed = CHANGE_WITH_OTHERS["pass_k"]
+    without = make_config(num_runs=changed["num_runs"])
+    assert fingerprint(world, make_config(**changed)) != fingerprint(world, without)
+
+
+def test_fingerprint_is_the_same_for_options_of_all_and_of_each(world: Path) -> None:
+    each = {"gsm8k": DatasetConf(limit=5, num_runs=2)}
+    same = [
+        make_config(limit=5, num_runs=2),
+        make_config(per_dataset=each),
+        make_config(suite__per_dataset=each),
+        make_config(limit=7, num_runs=2, per_dataset={"GSM-8K": DatasetConf(limit=5)}),
+    ]
+    assert len({fingerprint(world, config) for config in same}) == 1
 
 
 @pytest.mark.parametrize("key", CHANGE_NO_PREDICTION)

@@ -42,7 +42,10 @@ def test_program_files_are_the_entrypoint_its_package_and_the_shared_modules():
         for name in (
             "schema.py",
             "options.py",
+            "aggregates.py",
+            "validity.py",
             "hub_cache.py",
+            "own_rows.py",
             "preset.py",
             "catalogue.py",
             "catalogue.json",

@@ -7,9 +7,12 @@ from pathlib import Path
 
 from rich.console import Console
 
+from ftbench.plan import Plan
 from ftbench.report import Pointers, feedback, feedback_json, markdown, print_report, write_reports
 from ftbench.schema import FAILED, TIMEOUT, DatasetResult, Reason, Result
+from ftbench.validity import flagged
 from tests.builders import make_plan, scored_result
+from tests.tracking_fixtures import cut_off_gsm8k, grouped_mmlu, result_of
 
 
 def mission_result() -> Result:
@@ -68,22 +71,35 @@ def test_feedback_never_shows_a_dash() -> None:
 
 def test_feedback_json_is_unrounded() -> None:
     value = json.loads(feedback_json(scored_result()))
+    assert value["average"] == 50.975
     assert value["decision"] is True
+    assert value["flags"] == []
     assert value["datasets"]["mmlu"] == {
         "status": "ok",
-        "score": 56.25,
-        "metric": "accuracy",
-        "aggregation": "mean of 2 subsets",
         "reason": None,
+        "score": 56.25,
+        "weighted_score": 56.25,
+        "metric": "accuracy",
+        "label": "",
+        "aggregation": "mean of 2 subsets",
         "completed": 16,
         "expected": 16,
+        "truncated_share": None,
+        "empty_share": None,
+        "unextracted_share": None,
+        "mean_output_tokens": None,
+        "flags": [],
+        "subsets_done": 2,
+        "subsets": 2,
+        "groups": {},
     }
 
 
 def test_markdown_has_table_feedback_and_subsets(tmp_path: Path) -> None:
     text = markdown(make_plan(tmp_path), scored_result(), Pointers(run_url="http://m/#/r"))
-    assert "| mmlu | 56.25 | accuracy | mean of 2 subsets | 16/16 | 4 | ok |" in text
-    assert "| anatomy | 62.50 | 8/8 | ok |" in text
+    row = "| mmlu | 56.25 | 56.25 | accuracy, mean of 2 subsets | 16/16 |  |  |  |  | 4 | ok |"
+    assert row in text.splitlines()
+    assert "| anatomy | 62.50 | accuracy | 8/8 |  |  |  |  | 2 | ok |" in text
     assert "- MLflow: http://m/#/r" in text
     assert "Final Decision: True" in text
 
@@ -97,3 +113,102 @@ def test_reports_are_written_and_printed(tmp_path: Path) -> None:
     assert "Average Score: 51.0%" in text
     assert f"Report: {plan.files.report}" in text.replace("\n", "")
     assert json.loads(plan.files.feedback.read_text())["average"] == 50.975
+
+
+def judged_result() -> Result:
+    """Groups with means, one flagged dataset, one that does not know what is correct."""
+    return flagged(result_of(grouped_mmlu(), cut_off_gsm8k()), 0.05)
+
+
+def shown(result: Result, width: int, plan: Plan) -> str:
+    console = Console(width=width, file=io.StringIO(), record=True)
+    print_report(console, plan, result, Pointers())
+    lines = console.export_text().split("Report: ")[0].splitlines()
+    return "\n".join(line.rstrip() for line in lines)
+
+
+FLAGGED_FEEDBACK = """\
+Execution: Benchmark completed: 2/2 datasets
+Return Checking:
+  Benchmark Results:
+    mmlu: 45.0
+    gsm8k: 25.0
+Code: Average Score: 35.0%
+Final Decision: True
+Flags:
+  gsm8k: 7 of 16 answers (44 %) reached the generation limit
+  gsm8k: its score is rule-only
+gsm8k: whether 16 of 16 samples are correct is not known"""
+
+
+WIDE = f"""\
+tiny-ft-f0f0f0f0
+dataset           score  what it is                          samples  truncated  empty  unextracted  tokens  status
+────────────────────────────────────────────────────────────────────────────────────────────────────────────────────
+mmlu              45.00  accuracy, mean of 3 subsets           40/40        0 %                              ok
+                  57.00  weighted by samples
+  mmlu-all        36.25  mean of 2 groups                      40/40        0 %                              ok
+    mmlu-stem     62.50  mean of 2 subsets                     32/32        0 %                              ok
+    mmlu-other    10.00  single subset                           8/8        0 %                              ok
+gsm8k           25.00 *  accuracy, rule-only, single subset    16/16       44 %    0 %                  140  ok
+
+{FLAGGED_FEEDBACK}"""  # noqa: E501
+
+NARROW = f"""\
+tiny-ft-f0f0f0f0
+dataset           score  what it is                          samples  status
+─────────────────────────────────────────────────────────────────────────────
+mmlu              45.00  accuracy, mean of 3 subsets           40/40  ok
+                  57.00  weighted by samples
+  mmlu-all        36.25  mean of 2 groups                      40/40  ok
+    mmlu-stem     62.50  mean of 2 subsets                     32/32  ok
+    mmlu-other    10.00  single subset                           8/8  ok
+gsm8k           25.00 *  accuracy, rule-only, single subset    16/16  ok
+
+answers         truncated  empty  unextracted  tokens
+──────────────────────────────────────────────────────
+mmlu                  0 %
+  mmlu-all            0 %
+    mmlu-stem         0 %
+    mmlu-other        0 %
+gsm8k                44 %    0 %                  140
+
+{FLAGGED_FEEDBACK}"""
+
+
+def test_terminal_shows_scores_and_answers_side_by_side(tmp_path: Path) -> None:
+    assert shown(judged_result(), 130, make_plan(tmp_path)) == WIDE
+
+
+def test_terminal_that_is_narrow_shows_answers_below(tmp_path: Path) -> None:
+    assert shown(judged_result(), 80, make_plan(tmp_path)) == NARROW
+
+
+def test_flags_stand_behind_the_missions_block() -> None:
+    assert feedback(judged_result()) == FLAGGED_FEEDBACK.rpartition("\n")[0]
+
+
+def test_feedback_json_has_groups_and_flags() -> None:
+    value = json.loads(feedback_json(judged_result()))
+    assert value["flags"] == [
+        "gsm8k: 7 of 16 answers (44 %) reached the generation limit",
+        "gsm8k: its score is rule-only",
+    ]
+    assert value["datasets"]["gsm8k"]["truncated_share"] == 0.4375
+    assert value["datasets"]["gsm8k"]["label"] == "rule-only"
+    groups = value["datasets"]["mmlu"]["groups"]
+    assert {name: (g["score"], g["weighted_score"]) for name, g in groups.items()} == {
+        "mmlu-all": (36.25, 57.0),
+        "mmlu-stem": (62.5, 68.75),
+        "mmlu-other": (10.0, 10.0),
+    }
+
+
+def test_markdown_says_what_is_not_known_and_marks_what_is_flagged(tmp_path: Path) -> None:
+    lines = markdown(make_plan(tmp_path), judged_result(), Pointers()).splitlines()
+    assert "- gsm8k: whether 16 of 16 samples are correct is not known" in lines
+    assert (
+        "| gsm8k | 25.00 * |  | accuracy, rule-only, single subset | 16/16 "
+        "| 44 % | 0 % |  | 140 | 0 | ok |"
+    ) in lines
+    assert "| \u2003\u2003mmlu-stem | 62.50 | 68.75 | mean of 2 subsets | 32/32 " in "".join(lines)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,8 @@ from ftbench import run
 from ftbench.config import ModelConf
 from ftbench.errors import ConfigError
 from ftbench.plan import Plan
-from ftbench.schema import Result, read_result
+from ftbench.runtimes.base import Launch
+from ftbench.schema import Result, read_result, write_result
 from tests.run_fixtures import (
     CRASH,
     INTO_MLFLOW,
@@ -31,6 +33,16 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
 @pytest.fixture
 def recordings(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Plan, Result]]:
     return catch_recordings(monkeypatch)
+
+
+def finish_with_a_cut_answer(plan: Plan) -> Launch:
+    launch = finish(plan)
+    result = read_result(plan.files.result)
+    mmlu, gsm8k = result.datasets
+    cut = replace(gsm8k.subsets[0], expected=16, completed=16, truncated=1)
+    datasets = (mmlu, replace(gsm8k, subsets=(cut,)))
+    write_result(plan.files.result, replace(result, datasets=datasets))
+    return launch
 
 
 def test_evaluate_prints_the_missions_feedback(world: World) -> None:
@@ -77,6 +89,19 @@ def test_evaluate_answers_from_a_complete_run_folder(
     assert second.result == first.result
     assert f"reusing {first.plan.run_dir}: same fingerprint\n" in world.printed
     assert [result for _, result in recordings] == [first.result]
+
+
+def test_evaluate_flags_a_reused_result_by_the_threshold_of_now(world: World) -> None:
+    world.runtime.programs = [finish_with_a_cut_answer]
+    first = world.evaluate(flag_above=0.5)
+    second = world.evaluate(flag_above=0.01)
+    assert len(world.runtime.launched) == 1
+    assert first.result is not None and second.result is not None
+    sentence = "1 of 16 answers (6.2 %) reached the generation limit"
+    assert [d.flags for d in first.result.datasets] == [(), ()]
+    assert [d.flags for d in second.result.datasets] == [(), (sentence,)]
+    assert read_result(second.plan.files.summary) == second.result
+    assert f"Final Decision: True\nFlags:\n  gsm8k: {sentence}\n" in world.printed
 
 
 def test_evaluate_launches_again_when_a_setting_changes_predictions(world: World) -> None:

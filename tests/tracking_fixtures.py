@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+from ftbench.aggregates import aggregate, unscored
 from ftbench.plan import DatasetPlan, ModelPlan, Plan, TrackingPlan, write_plan
 from ftbench.schema import (
     OK,
     DatasetResult,
+    Group,
     ModelFacts,
     Reason,
     Result,
@@ -91,6 +93,34 @@ def mmlu(right_of_8: int = 4, rows: int = 8) -> DatasetResult:
 def gsm8k(score: float = 25.0, rows: int = 16) -> DatasetResult:
     """The single subset of gsm8k."""
     return dataset("gsm8k", (subset("gsm8k", "gsm8k", score, rows),))
+
+
+def grouped_mmlu() -> DatasetResult:
+    """Three subsets of 24, 8 and 8 rows in nested groups: mmlu 45.0, by samples 57.0."""
+    subsets = (
+        subset("lukaemon_mmlu_anatomy", "anatomy", 75.0, 24),
+        subset("lukaemon_mmlu_virology", "virology", 50.0, 8),
+        subset("lukaemon_mmlu_law", "law", 10.0, 8),
+    )
+    groups = (
+        Group("mmlu-stem", tuple(s.abbr for s in subsets[:2])),
+        Group("mmlu-other", (subsets[2].abbr,)),
+        Group("mmlu-all", ("mmlu-stem", "mmlu-other")),
+    )
+    return aggregate(DatasetResult("mmlu", subsets=subsets, groups=unscored(groups)))
+
+
+def cut_off_gsm8k() -> DatasetResult:
+    """gsm8k by rules alone, with 7 of 16 answers cut off and no sample known to be correct."""
+    cut = replace(
+        gsm8k(25.0).subsets[0],
+        truncated=7,
+        empty=0,
+        mean_output_tokens=140.0,
+        correct_known=0,
+        label="rule-only",
+    )
+    return aggregate(DatasetResult("gsm8k", subsets=(cut,)))
 
 
 def result_of(*datasets: DatasetResult, failure: Reason | None = None) -> Result:

@@ -71,6 +71,8 @@ def _move(source: Path, target: Path) -> None:
     """Moves every entry to its place, whole where nothing is there yet."""
     for entry in sorted(source.iterdir()):
         place = target / entry.name
+        if place.is_symlink() and not place.exists():
+            place.unlink()  # it led to data that is gone
         if not entry.is_dir() or entry.is_symlink():
             if not place.exists():
                 entry.replace(place)

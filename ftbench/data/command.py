@@ -8,6 +8,7 @@ from rich.console import Console
 
 from ftbench.catalogue import Catalogue, UnknownDataset
 from ftbench.data.fetch import Access, Fetched, fetch
+from ftbench.data.gather import gather
 from ftbench.errors import EXIT_OK, ConfigError, DataError, FtbenchError, Problem
 from ftbench.host import Host
 from ftbench.preset import DataSource
@@ -31,7 +32,7 @@ def fetch_command(names: Sequence[str], catalogue: Catalogue, host: Host) -> int
     wanted, unknown = _resolve(names, catalogue)
     if unknown:
         return _fail(errors, ConfigError(unknown))
-    access = Access(host, host.data_dir.resolve(), catalogue.downloads)
+    access = Access(host, gather(wanted, host.data_dir.resolve(), host), catalogue.downloads)
     try:
         fetched = fetch(wanted, access, console)
     except KeyboardInterrupt:

@@ -32,6 +32,7 @@ from ftbench.data.download import (
     md5_of,
     why_unreachable,
 )
+from ftbench.data.gather import elsewhere
 from ftbench.data.hub import bring_snapshot
 from ftbench.data.places import Missing, find_missing, is_here, place_of
 from ftbench.errors import Problem
@@ -108,13 +109,17 @@ def obstacles(missing: Sequence[Missing], access: Access) -> list[Problem]:
         _problem(item.dataset, item.source, item.place, why, access)
         for item in missing
         if (why := _why_never(item.source, access))
+        and not elsewhere(item.source, access.data_dir, access.host)
     ]
 
 
 def announced(missing: Sequence[Missing], access: Access) -> list[str]:
-    """What would be downloaded, a line each."""
+    """What would be downloaded, or linked from where it lies already, a line each."""
     lines = []
     for item in missing:
+        if found := elsewhere(item.source, access.data_dir, access.host):
+            lines.append(f"{item.dataset}: {found} would be used")
+            continue
         archive = access.archive(item.source)
         origin = archive.url if archive else f"{access.host.hub_url}/datasets/{item.source.path}"
         if not _why_never(item.source, access):

@@ -18,6 +18,8 @@ from ftbench.datasets.output import (
 )
 from ftbench.datasets.words import summary
 
+_SHOWN_CATEGORIES = 2
+
 
 def add_commands(commands: Commands) -> None:
     """Adds ``list`` and ``search``."""
@@ -55,7 +57,9 @@ def lines_of(hits: Iterable[Hit]) -> list[str]:
 
 def _columns(hit: Hit) -> list[str]:
     subsets, mode, shots, data, needs = summary(hit.presets)
-    about = dict.fromkeys(word for p in hit.presets for word in (*p.categories, *p.languages))
+    categories = dict.fromkeys(word for preset in hit.presets for word in preset.categories)
+    languages = dict.fromkeys(word for preset in hit.presets for word in preset.languages)
+    about = [*list(categories)[:_SHOWN_CATEGORIES], *languages]
     notes = [needs, f"has {hit.where}" if hit.where else ""]
     last = "; ".join(filter(None, notes))
     return [hit.name, subsets.rjust(11), mode, shots, data, ", ".join(about), last]

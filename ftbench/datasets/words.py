@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from ftbench.preset import (
     BUNDLED,
@@ -29,7 +29,7 @@ HOW_DATA_COMES = {
 }
 
 _NEEDS = {
-    JUDGE: "a judge model (judge.model, judge.api_base)",
+    JUDGE: "a judge model",
     JUDGE_OPTIONAL: "a judge model where its rules fail (without one: scored by its rules alone)",
     CODE: "runs programs that the model writes",
     EVAL: "calls eval on the model's answers",
@@ -53,9 +53,13 @@ def need_in_words(need: str) -> str:
     return _NEEDS.get(need, f"the package {package}, which the evaluation environment lacks")
 
 
-def short_need(need: str) -> str:
-    """A need in two words."""
-    return _SHORT_NEEDS.get(need, f"package {need.removeprefix(PACKAGE)}")
+def short_needs(needs: Collection[str]) -> list[str]:
+    """Each need in two words; packages, of which some presets lack eight, together."""
+    packages = [need.removeprefix(PACKAGE) for need in needs if need.startswith(PACKAGE)]
+    words = [_SHORT_NEEDS[need] for need in needs if need in _SHORT_NEEDS]
+    if len(packages) > 1:
+        return [*words, f"{len(packages)} packages"]
+    return words + [f"package {package}" for package in packages]
 
 
 def subsets_in_words(presets: Sequence[Preset]) -> str:
@@ -75,11 +79,11 @@ def summary(presets: Sequence[Preset]) -> list[str]:
     """Columns that tell presets of one name apart: subsets, mode, shots, data, needs."""
     modes = dict.fromkeys(preset.mode for preset in presets)
     kinds = dict.fromkeys(source.kind for preset in presets for source in preset.sources)
-    needs = dict.fromkeys(short_need(need) for preset in presets for need in preset.needs)
+    needs = dict.fromkeys(need for preset in presets for need in preset.needs)
     return [
         subsets_in_words(presets),
         "+".join(modes),
         shots_in_words(presets),
         "+".join(kinds),
-        ", ".join(needs),
+        ", ".join(short_needs(needs)),
     ]

@@ -10,6 +10,7 @@ from typing import Any
 
 from ftbench.plan import Plan
 from ftbench.schema import OK, Result
+from ftbench.score_rows import flag_lines
 from ftbench.tracking.environment import redact
 from ftbench.tracking.names import (
     MAX_PARAM,
@@ -21,6 +22,7 @@ from ftbench.tracking.names import (
     setting_label,
 )
 from ftbench.tracking.scores import overall_status
+from ftbench.validity import labels
 
 _ADAPTER_FIELDS = (
     "peft_type",
@@ -33,6 +35,9 @@ _ADAPTER_FIELDS = (
     "use_dora",
     "use_rslora",
 )
+FLAGGED_TAG = "ftbench.flagged"
+"""Names of the datasets whose scores are flagged, or NOT_FLAGGED."""
+NOT_FLAGGED = "none"
 _BASE_COLOUR = "#8a8a8a"
 """Grey in every chart, so that the base model is told from the adapters."""
 
@@ -95,6 +100,9 @@ def run_tags(plan: Plan, result: Result, training: TrainingRun | None) -> dict[s
         "ftbench.model_abbr": plan.model_abbr,
         "ftbench.runtime": plan.runtime,
         "ftbench.run_dir": str(plan.run_dir),
+        # Always there, so that recording again with another threshold leaves no old flag.
+        FLAGGED_TAG: ", ".join(flagged_names(result)) or NOT_FLAGGED,
+        "ftbench.flags": "; ".join(flag_lines(result.datasets)) or NOT_FLAGGED,
     }
     if plan.model.adapter is None:
         tags["mlflow.runColor"] = _BASE_COLOUR
@@ -111,6 +119,8 @@ def run_tags(plan: Plan, result: Result, training: TrainingRun | None) -> dict[s
                 f"{dataset.status}: {reason.kind}: {reason.message}" if reason else dataset.status
             )
             tags[f"ftbench.reason.{dataset.name}"] = text
+        if own := labels(dataset.subsets):
+            tags[f"ftbench.label.{dataset.name}"] = ", ".join(own)
         prompts = sorted({s.prompt_hash for s in dataset.subsets if s.prompt_hash})
         if prompts:
             tags[f"ftbench.prompt.{dataset.name}"] = ",".join(prompts)
@@ -119,6 +129,11 @@ def run_tags(plan: Plan, result: Result, training: TrainingRun | None) -> dict[s
     tags |= {f"ftbench.version.{name}": value for name, value in _versions(result).items()}
     tags |= _launch_tags(plan)
     return {metric_key(key): cut(redact(value), MAX_TAG) for key, value in tags.items() if value}
+
+
+def flagged_names(result: Result) -> tuple[str, ...]:
+    """Names of the datasets with a score that is flagged."""
+    return tuple(d.name for d in result.datasets if d.flags and d.score is not None)
 
 
 def model_tags(plan: Plan) -> dict[str, str]:

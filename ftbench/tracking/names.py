@@ -61,6 +61,16 @@ def model_label(plan: Plan) -> str:
     return path.name
 
 
+_ROWS = {
+    "test_range": "rows {}",
+    "split": "{} half",
+    "limit": "first {}",
+    "num_shots": "{} shots",
+    "num_runs": "{} runs",
+}
+"""Options of all datasets, in the words of a label."""
+
+
 def setting_label(plan: Plan) -> str:
     """How the model was asked, in a few words, such as ``vllm, temperature 0.7, first 8``."""
     values = plan.parameters
@@ -68,7 +78,9 @@ def setting_label(plan: Plan) -> str:
     temperature = float(values.get("backend.temperature") or 0.0)
     words = [] if backend == "transformers" else [backend]
     words += [f"temperature {temperature:g}" if temperature > 0 else "greedy"]
-    words += [f"first {values['limit']}"] if _is_set(values.get("limit")) else []
+    words += [text.format(values[key]) for key, text in _ROWS.items() if _is_set(values.get(key))]
+    if any("per_dataset." in key and _is_set(value) for key, value in values.items()):
+        words.append("options by dataset")
     words += ["custom prompt"] if _is_set(values.get("backend.custom_prompt")) else []
     return ", ".join(words)
 

@@ -11,28 +11,33 @@ import shlex
 from dataclasses import dataclass
 
 from ftbench.plan import Plan
-from ftbench.schema import OK, DatasetResult, Result
+from ftbench.schema import OK, Result
+from ftbench.score_rows import ANSWERS, INDENT, MARK, ScoreRow, cells, dataset_rows, flag_lines
+from ftbench.tracking.contents import flagged_names
 from ftbench.tracking.environment import redact
-from ftbench.tracking.names import MAX_TAG, cut, model_label, setting_label
+from ftbench.tracking.names import MAX_TAG, cut, metric_key, model_label, setting_label
 from ftbench.tracking.scores import HEADLINE, headlines, overall_status
+from ftbench.validity import notes
 
 BEGIN = "<!-- ftbench:begin -->"
 END = "<!-- ftbench:end -->"
 
 
 @dataclass(frozen=True)
-class ScoreRow:
+class RunRow:
     """One benchmark run in the training run's note.
 
     Attributes:
         link: Address of the run inside MLflow's UI, such as ``#/experiments/1/runs/ab12``.
         scores: Headline scores by dataset name, in percent; ``avg`` among them when known.
+        flagged: Names of the datasets whose scores are flagged.
     """
 
     name: str
     link: str
     status: str
     scores: dict[str, float]
+    flagged: frozenset[str] = frozenset()
 
 
 def run_note(plan: Plan, result: Result, training: tuple[str, str] | None) -> str:
@@ -53,9 +58,12 @@ def run_note(plan: Plan, result: Result, training: tuple[str, str] | None) -> st
         if score.key.startswith(HEADLINE)
     }
     # MLflow folds a note away after four lines, so the scores come first.
-    head = f"**{_score_line(scores) or 'no score'}**"
+    flagged = frozenset(metric_key(name) for name in flagged_names(result))
+    head = f"**{_score_line(scores, flagged) or 'no score'}**"
     asked = f"{done} of {len(result.datasets)} datasets"
     lines = [f"{head} (ftbench: {overall_status(result)}, {asked})", ""]
+    if sentences := flag_lines(result.datasets):
+        lines += [*(f"- {_cell(MARK)} {_cell(sentence)}" for sentence in sentences), ""]
     if training:
         lines += [f"Training run: [{_cell(training[0])}]({training[1]})", ""]
     lines += _score_table(result)
@@ -64,6 +72,7 @@ def run_note(plan: Plan, result: Result, training: tuple[str, str] | None) -> st
     facts = [f"- Model: {_code(model_label(plan))}, base {_code(plan.model.base)}"]
     facts += [f"- Setting: {setting_label(plan)}"]
     facts += [f"- {_cell(note)}" for note in result.model.notes]
+    facts += [f"- {_cell(f'{d.name}: {n}')}" for d in result.datasets for n in notes(d.subsets)]
     facts += [
         "- Answers: `samples/` (tables), `predictions/` (all, parquet)",
         f"- Fingerprint: `{plan.fingerprint[:16]}`",
@@ -74,7 +83,7 @@ def run_note(plan: Plan, result: Result, training: tuple[str, str] | None) -> st
     return text if len(text) <= MAX_TAG else cut("\n".join([*lines, "", *facts]), MAX_TAG)
 
 
-def training_note(note: str, rows: list[ScoreRow]) -> str | None:
+def training_note(note: str, rows: list[RunRow]) -> str | None:
     """The training run's note with our section put in, or replaced.
 
     Args:
@@ -100,48 +109,55 @@ def _around_section(note: str) -> tuple[str, str]:
     return note[: match.start()].rstrip("\n"), note[match.end() :].strip("\n")
 
 
-def _section(rows: list[ScoreRow], left_out: int) -> list[str]:
+def _section(rows: list[RunRow], left_out: int) -> list[str]:
     names = list(dict.fromkeys(name for row in rows for name in row.scores))
     names = [n for n in names if n == "avg"] + [n for n in names if n != "avg"]
     newest = rows[0]
-    line = _score_line(newest.scores) or "no score"
+    line = _score_line(newest.scores, newest.flagged) or "no score"
     lines = [f"**Benchmark: {line}** ([{_cell(newest.name)}]({newest.link}), {newest.status})", ""]
     lines += ["| " + " | ".join(["benchmark run", *map(_cell, names), "status"]) + " |"]
     lines += ["|---|" + "---:|" * len(names) + "---|"]
     for row in rows:
         cells = [f"[{_cell(row.name)}]({row.link})"]
-        cells += [f"{row.scores[n]:.2f}" if n in row.scores else "" for n in names]
+        cells += [_score(row.scores[n], n, row.flagged) if n in row.scores else "" for n in names]
         lines += ["| " + " | ".join([*cells, row.status]) + " |"]
+    if any(row.flagged for row in rows):
+        lines += ["", f"{_cell(MARK)} flagged: the benchmark run says why"]
     return [*lines, "", f"… and {left_out} more"] if left_out else lines
 
 
-def _score_line(scores: dict[str, float]) -> str:
+def _score_line(scores: dict[str, float], flagged: frozenset[str]) -> str:
     names = sorted(scores, key=lambda name: name != "avg")
-    return ", ".join(f"{_cell(name)} {scores[name]:.2f}" for name in names)
+    return ", ".join(f"{_cell(name)} {_score(scores[name], name, flagged)}" for name in names)
+
+
+def _score(value: float, name: str, flagged: frozenset[str]) -> str:
+    # What is averaged from a flagged score is no better than that.
+    is_flagged = name in flagged or (name == "avg" and bool(flagged))
+    return f"{value:.2f} {_cell(MARK)}" if is_flagged else f"{value:.2f}"
 
 
 def _score_table(result: Result) -> list[str]:
     if not result.datasets:
         return ["No datasets were asked for."]
-    lines = ["| dataset | score | metric | what it is | samples | status |"]
-    lines += ["|---|---:|---|---|---:|---|"]
-    lines += ["| " + " | ".join(map(_cell, _score_cells(d))) + " |" for d in result.datasets]
+    rows = [row for dataset in result.datasets for row in dataset_rows(dataset)]
+    has_means = any(row.weighted_score is not None for row in rows)
+    means = ("score", "weighted by samples") if has_means else ("score",)
+    heads = ("dataset", *means, "what it is", "samples", *ANSWERS, "status")
+    left = ("dataset", "what it is", "status")
+    lines = ["| " + " | ".join(heads) + " |"]
+    lines += ["|" + "|".join("---" if head in left else "---:" for head in heads) + "|"]
+    for row in rows:
+        line = " | ".join(map(_cell, _score_cells(row, has_means)))
+        lines += [f"| {INDENT * row.depth}{line} |"]
     return lines
 
 
-def _score_cells(dataset: DatasetResult) -> tuple[str, ...]:
-    score = "" if dataset.score is None else f"{dataset.score:.2f}"
-    completed = sum(s.completed for s in dataset.subsets)
-    expected = sum(s.expected for s in dataset.subsets)
-    reason = f": {cut(dataset.reason.message, 300)}" if dataset.reason else ""
-    return (
-        dataset.name,
-        score,
-        dataset.metric,
-        dataset.aggregation,
-        f"{completed}/{expected}",
-        dataset.status + reason,
-    )
+def _score_cells(row: ScoreRow, has_means: bool) -> tuple[str, ...]:
+    own = cells(row)
+    means = (own.score, own.weighted) if has_means else (own.score,)
+    reason = f": {cut(row.reason.message, 300)}" if row.reason else ""
+    return own.name, *means, own.what, own.samples, *own.answers, own.status + reason
 
 
 def _cell(text: str) -> str:

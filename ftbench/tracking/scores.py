@@ -2,6 +2,11 @@
 
     bench/avg, bench/<dataset>            headline scores; what a leaderboard shows
     coverage/<dataset>                    percent of its samples that stand behind the score
+    weighted/<dataset>                    the mean weighted by samples, where there are several
+                                          subsets; bench/<dataset> is their unweighted mean
+    group/<dataset>/<group>               unweighted means of OpenCompass's groups that are complete
+    validity/<dataset>/<name>             truncated_share, empty_share, unextracted_share (0 to 1)
+                                          and mean_output_tokens of its answers
     subset/<dataset>/<subset>             scores of the subsets, where there are several
     metric/<dataset>/<name>               further numbers that OpenCompass reports
     seconds/<dataset>                     inference time
@@ -27,6 +32,7 @@ from ftbench.schema import (
     SubsetResult,
 )
 from ftbench.tracking.names import metric_key
+from ftbench.validity import validity_of
 
 AVERAGE = "bench/avg"
 HEADLINE = "bench/"
@@ -83,9 +89,22 @@ def headlines(result: Result) -> list[Score]:
 
 
 def details(dataset: DatasetResult) -> list[Score]:
-    """Everything else that is known about one dataset."""
+    """Everything else that is known about one dataset.
+
+    A group is there only when all its subsets are ok: over some of them it would be compared with
+    groups over all.
+    """
     name = dataset.name
     scores = []
+    if len(dataset.subsets) > 1 and _is_number(dataset.weighted_score):
+        scores += [Score(metric_key("weighted", name), dataset.weighted_score, name)]
+    scores += [
+        Score(metric_key("group", name, group.name), group.score, name)
+        for group in dataset.groups
+        if group.subsets_done == group.subsets_total and _is_number(group.score)
+    ]
+    if _is_number(dataset.score):
+        scores += _validity(dataset)
     if len(dataset.subsets) > 1:
         scores += [
             Score(metric_key("subset", name, subset.name), subset.score, name)
@@ -113,6 +132,16 @@ def coverage_percent(dataset: DatasetResult) -> float:
     if not expected or not all(s.expected for s in dataset.subsets):
         return 100.0 * len(scored) / len(dataset.subsets)
     return 100.0 * sum(s.completed for s in scored) / expected
+
+
+def _validity(dataset: DatasetResult) -> list[Score]:
+    found = validity_of(dataset.subsets)
+    values = found.shares() | {"mean_output_tokens": found.mean_output_tokens}
+    return [
+        Score(metric_key("validity", dataset.name, name), value, dataset.name)
+        for name, value in values.items()
+        if value is not None
+    ]
 
 
 def _further_metrics(subset: SubsetResult) -> list[tuple[str, float]]:

@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 from ftbench.plan import TrackingPlan
 from ftbench.schema import OK, Result
-from ftbench.tracking.contents import TrainingRun, run_link
+from ftbench.tracking.contents import FLAGGED_TAG, NOT_FLAGGED, TrainingRun, flagged_names, run_link
 from ftbench.tracking.names import metric_key
-from ftbench.tracking.note import ScoreRow, training_note
+from ftbench.tracking.note import RunRow, training_note
 from ftbench.tracking.scores import HEADLINE, Score, headlines, overall_status
 
 if TYPE_CHECKING:
@@ -68,6 +68,7 @@ def write_back(
         "ftbench.kind": "train",
         "ftbench.eval_run_id": outcome.run_id,
         "ftbench.eval_status": overall_status(outcome.result),
+        FLAGGED_TAG: ", ".join(flagged_names(outcome.result)) or NOT_FLAGGED,
     }
     metrics = []
     if tracking.write_back == "metrics":
@@ -104,9 +105,9 @@ def _write_note(client: MlflowClient, training: TrainingRun, experiment_id: str)
     return []
 
 
-def _score_rows(runs: Sequence[Run]) -> list[ScoreRow]:
+def _score_rows(runs: Sequence[Run]) -> list[RunRow]:
     return [
-        ScoreRow(
+        RunRow(
             name=run.info.run_name,
             link=run_link(run.info.experiment_id, run.info.run_id),
             status=run.data.tags.get("ftbench.status", ""),
@@ -115,9 +116,15 @@ def _score_rows(runs: Sequence[Run]) -> list[ScoreRow]:
                 for key, value in run.data.metrics.items()
                 if key.startswith(HEADLINE)
             },
+            flagged=_flagged(run),
         )
         for run in runs
     ]
+
+
+def _flagged(run: Run) -> frozenset[str]:
+    text = run.data.tags.get(FLAGGED_TAG, NOT_FLAGGED)
+    return frozenset(map(metric_key, text.split(", "))) if text != NOT_FLAGGED else frozenset()
 
 
 def _training_run(run: Run) -> TrainingRun:

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ftbench.tracking.contents import FLAGGED_TAG
 from ftbench.tracking.scores import AVERAGE, HEADLINE
 
 if TYPE_CHECKING:
@@ -31,6 +32,11 @@ MAX_RUNS = 100
 MAX_TAG = 20_000
 """Limit of an experiment tag's value; MLflow refuses a longer one."""
 
+
+_STATUS = "tags.`ftbench.status`"
+_FLAGGED = f"tags.`{FLAGGED_TAG}`"
+
+_USUAL_SECTIONS = ("bench", "weighted", "coverage", "seconds")
 
 _FIXED_COLUMNS = {
     "0": 73,
@@ -50,12 +56,16 @@ class Known:
         subset_keys: Metric keys of subset scores.
         loss_keys: Metric keys of the training runs' losses, the most telling first.
         baseline_run_id: Benchmark run of the base model, or empty.
+        group_keys: Metric keys of group scores.
+        sections: What stands before the last slash of the benchmark runs' metric keys.
     """
 
     headline_keys: tuple[str, ...]
     subset_keys: tuple[str, ...] = ()
     loss_keys: tuple[str, ...] = ()
     baseline_run_id: str = ""
+    group_keys: tuple[str, ...] = ()
+    sections: tuple[str, ...] = ()
 
 
 def save(client: MlflowClient, experiment_id: str, now_ms: int) -> None:
@@ -82,6 +92,8 @@ def _known(runs: Sequence[Run]) -> Known:
         subset_keys=tuple(sorted(key for key in keys if key.startswith("subset/"))),
         loss_keys=loss_keys({key for run in trainings for key in run.data.metrics}),
         baseline_run_id=bases[0].info.run_id if bases else "",
+        group_keys=tuple(sorted(key for key in keys if key.startswith("group/"))),
+        sections=tuple(sorted({key.rpartition("/")[0] for key in keys if "/" in key})),
     )
 
 
@@ -94,10 +106,10 @@ def saved_views(known: Known, now_ms: int) -> dict[str, str]:
     """
     scores = _headline_order(known.headline_keys)
     leaderboard = {
-        **_table("tags.`ftbench.kind` = 'eval'", scores, ["tags.`ftbench.status`"]),
+        **_table("tags.`ftbench.kind` = 'eval'", scores, [_STATUS, _FLAGGED]),
         **_charts("Scores", (), scores, known),
     }
-    tags = ["tags.`ftbench.kind`", "tags.`ftbench.status`"]
+    tags = ["tags.`ftbench.kind`", _STATUS, _FLAGGED]
     training = {
         **_table("", [*known.loss_keys[:2], *scores], tags),
         **_charts("Training and scores", known.loss_keys[:1], scores, known),
@@ -175,14 +187,18 @@ def _charts(title: str, losses: tuple[str, ...], scores: list[str], known: Known
     if known.baseline_run_id:
         sections += [_section("Against the base model", columns=1)]
         charts += [_difference("Against the base model", known.baseline_run_id)]
-    for key in known.subset_keys[:200]:
+    for key in (*known.group_keys, *known.subset_keys)[:200]:
         name = key.rpartition("/")[0]
         if all(section["name"] != name for section in sections):
             sections += [_section(name, is_open=False)]
         charts += [_chart("BAR", name, key)]
     # Charts that are not named here are made by the page itself, and land in these.
-    for name in ("bench", "coverage", "seconds", "Model metrics", "System metrics"):
-        sections += [_section(name, is_open=False)]
+    there = {section["name"] for section in sections}
+    for name in dict.fromkeys(
+        (*_USUAL_SECTIONS, *known.sections, "Model metrics", "System metrics")
+    ):
+        if name not in there:
+            sections += [_section(name, is_open=False)]
     return {
         "compareRunSections": sections,
         "compareRunCharts": charts,

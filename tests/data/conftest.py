@@ -31,12 +31,14 @@ class Machine:
     Attributes:
         downloads: The catalogue's archives.
         out: What was printed.
+        data_folder: Where downloads go; None for ``compass``.
     """
 
     root: Path
     server: DataServer
     downloads: dict[str, tuple[str, str]] = field(default_factory=dict)
     out: io.StringIO = field(default_factory=io.StringIO)
+    data_folder: Path | None = None
 
     @property
     def data(self) -> Path:
@@ -58,7 +60,10 @@ class Machine:
     def access(self, may_download: bool = True, **host: Any) -> Access:
         urls = {"data_url": self.server.url, "hub_url": self.server.url}
         return Access(
-            make_host(self.root, **(urls | host)), self.data.parent, self.downloads, may_download
+            make_host(self.root, **(urls | host)),
+            self.data_folder or self.data.parent,
+            self.downloads,
+            may_download,
         )
 
     def fetch(self, *sources: DataSource, **access: Any) -> list[Fetched]:

@@ -88,6 +88,16 @@ def test_model_label_says_which_model(tmp_path: Path, adapter: str | None, label
         ({"limit": "None", "backend.custom_prompt": "None"}, "greedy"),
         ({"backend.name": "vllm", "backend.temperature": "0.70"}, "vllm, temperature 0.7"),
         ({"limit": "8", "backend.custom_prompt": "Be brief."}, "greedy, first 8, custom prompt"),
+        (
+            {
+                "test_range": "[2:]",
+                "num_shots": "0",
+                "num_runs": "4",
+                "per_dataset.mmlu.limit": "2",
+            },
+            "greedy, rows [2:], 0 shots, 4 runs, options by dataset",
+        ),
+        ({"split": "test", "per_dataset.mmlu.limit": "None"}, "greedy, test half"),
     ],
 )
 def test_setting_label_names_what_is_not_usual(

@@ -10,10 +10,19 @@ from hypothesis import strategies as st
 
 from ftbench.plan import TrackingPlan
 from ftbench.schema import FAILED, Reason
-from ftbench.tracking.note import BEGIN, END, ScoreRow, run_note, training_note
-from tests.tracking_fixtures import dataset, gsm8k, plan_of, result_of, subset
+from ftbench.tracking.note import BEGIN, END, RunRow, run_note, training_note
+from ftbench.validity import flagged
+from tests.tracking_fixtures import (
+    cut_off_gsm8k,
+    dataset,
+    grouped_mmlu,
+    gsm8k,
+    plan_of,
+    result_of,
+    subset,
+)
 
-ROW = ScoreRow("a_b · greedy", "#/experiments/1/runs/r1", "ok", {"avg": 54.0, "mmlu": 62.3})
+ROW = RunRow("a_b · greedy", "#/experiments/1/runs/r1", "ok", {"avg": 54.0, "mmlu": 62.3})
 
 
 def test_run_note_says_scores_training_run_and_command(tmp_path: Path) -> None:
@@ -26,9 +35,10 @@ def test_run_note_says_scores_training_run_and_command(tmp_path: Path) -> None:
         "\n"
         "Training run: [my\\_training](#/experiments/1/runs/t1)\n"
         "\n"
-        "| dataset | score | metric | what it is | samples | status |\n"
-        "|---|---:|---|---|---:|---|\n"
-        "| gsm8k | 25.00 | accuracy | single subset | 16/16 | ok |\n"
+        "| dataset | score | what it is | samples"
+        " | truncated | empty | unextracted | tokens | status |\n"
+        "|---|---:|---|---:|---:|---:|---:|---:|---|\n"
+        "| gsm8k | 25.00 | accuracy, single subset | 16/16 | 0 % |  |  |  | ok |\n"
         "\n"
         "- Model: `sft`, base `tiny/base-model`\n"
         "- Setting: greedy, first 8\n"
@@ -50,9 +60,36 @@ def test_run_note_says_why_there_is_no_score(tmp_path: Path) -> None:
     note = run_note(plan_of(tmp_path, TrackingPlan("none"), result), result, None)
 
     assert note.startswith("**no score** (ftbench: failed, 0 of 1 datasets)\n")
-    row = r"| gsm8k |  | accuracy | single subset | 0/16 | failed: ValueError: prompt \| too long |"
-    assert row in note.splitlines()
+    assert (
+        "| gsm8k |  | accuracy, single subset | 0/16 |  |  |  | "
+        r" | failed: ValueError: prompt \| too long |"
+    ) in note.splitlines()
     assert r"Failed: no \<weights\>" in note.splitlines()
+
+
+def test_run_note_shows_groups_flags_and_what_is_not_known(tmp_path: Path) -> None:
+    result = result_of(grouped_mmlu(), cut_off_gsm8k())
+    note = run_note(plan_of(tmp_path, TrackingPlan("none"), result), flagged(result, 0.05), None)
+
+    assert note.startswith(
+        "**avg 35.00 \\*, mmlu 45.00, gsm8k 25.00 \\*** (ftbench: ok, 2 of 2 datasets)\n"
+        "\n"
+        "- \\* gsm8k: 7 of 16 answers (44 %) reached the generation limit\n"
+        "- \\* gsm8k: its score is rule-only\n"
+        "\n"
+        "| dataset | score | weighted by samples | what it is | samples"
+        " | truncated | empty | unextracted | tokens | status |\n"
+        "|---|---:|---:|---|---:|---:|---:|---:|---:|---|\n"
+        "| mmlu | 45.00 | 57.00 | accuracy, mean of 3 subsets | 40/40 | 0 % |  |  |  | ok |\n"
+        "| \u2003mmlu-all | 36.25 | 57.00 | mean of 2 groups | 40/40 | 0 % |  |  |  | ok |\n"
+        "| \u2003\u2003mmlu-stem | 62.50 | 68.75 | mean of 2 subsets | 32/32"
+        " | 0 % |  |  |  | ok |\n"
+        "| \u2003\u2003mmlu-other | 10.00 | 10.00 | single subset | 8/8"
+        " | 0 % |  |  |  | ok |\n"
+        "| gsm8k | 25.00 \\* |  | accuracy, rule-only, single subset | 16/16"
+        " | 44 % | 0 % |  | 140 | ok |\n"
+    )
+    assert "- gsm8k: whether 16 of 16 samples are correct is not known\n" in note
 
 
 def test_run_note_has_no_credentials_and_fits(tmp_path: Path) -> None:
@@ -88,6 +125,15 @@ def test_training_note_adds_one_section_and_replaces_it() -> None:
     assert twice.count(BEGIN) == twice.count(END) == 1
     assert "| benchmark run | avg | gsm8k | mmlu | status |" in twice
     assert "| [a\\_b · greedy](#/experiments/1/runs/r1) | 60.00 | 1.00 |  | ok |" in twice
+
+
+def test_training_note_marks_flagged_scores_and_what_is_averaged_from_them() -> None:
+    flagged_row = replace(ROW, name="b", flagged=frozenset({"mmlu"}))
+    note = training_note("", [flagged_row, replace(ROW, scores={"avg": 1.0, "gsm8k": 1.0})])
+    assert note is not None
+    assert "**Benchmark: avg 54.00 \\*, mmlu 62.30 \\*** ([b]" in note
+    assert "| [b](#/experiments/1/runs/r1) | 54.00 \\* | 62.30 \\* |  | ok |\n" in note
+    assert "| 1.00 |  | 1.00 | ok |\n\n\\* flagged: the benchmark run says why\n" in note
 
 
 def test_training_note_drops_old_rows_before_it_cuts_the_owners_words() -> None:

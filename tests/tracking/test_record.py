@@ -16,12 +16,15 @@ from ftbench.errors import TrackingError
 from ftbench.plan import TrackingPlan
 from ftbench.schema import FAILED, PARTIAL, TIMEOUT
 from ftbench.tracking.note import BEGIN
+from ftbench.validity import flagged
 from tests.tracking.conftest import Store
 from tests.tracking_fixtures import (
     FINISHED_AT,
     STARTED_AT,
     RunFolder,
+    cut_off_gsm8k,
     dataset,
+    grouped_mmlu,
     gsm8k,
     make_adapter,
     make_run_folder,
@@ -110,7 +113,8 @@ def test_a_benchmark_run_holds_everything_once(store: Store) -> None:
         int(FINISHED_AT * 1000),
     )
     history = content["history"]
-    assert len(history) == 3 + 2 + 57 + 2
+    assert len(history) == 3 + 2 + 57 + 2 + 2
+    assert history["validity/mmlu/truncated_share"] == [(0.0, int(FINISHED_AT * 1000), 0)]
     point = (int(FINISHED_AT * 1000), 0)
     assert history["bench/avg"] == [(pytest.approx(AVERAGE), *point)]
     assert history["bench/mmlu"] == [(pytest.approx(MMLU_SCORE), *point)]
@@ -169,6 +173,8 @@ def test_a_benchmark_run_is_tagged_for_search(store: Store) -> None:
         "ftbench.eval_key": "f0f0f0f0f0f0f0f0-20260921_143320",
         "ftbench.fingerprint": "f0" * 32,
         "ftbench.status": "ok",
+        "ftbench.flagged": "none",
+        "ftbench.flags": "none",
         "ftbench.model_abbr": "tiny-ft-f0f0f0f0",
         "ftbench.runtime": "local",
         "ftbench.run_dir": str(folder.path),
@@ -284,6 +290,50 @@ def test_an_evaluation_that_went_on_replaces_its_partial_scores(store: Store) ->
     assert run.data.metrics["bench/mmlu"] == pytest.approx(MMLU_SCORE)
     assert run.data.metrics["coverage/mmlu"] == 100.0
     assert second.notes == ("timeout stays '3600' in MLflow; it was '7200' this time.",)
+
+
+def test_groups_means_and_validity_are_metrics(store: Store) -> None:
+    result = flagged(result_of(grouped_mmlu(), cut_off_gsm8k()), 0.05)
+    folder = make_run_folder(store.folder / "ws", store.plan(), result)
+
+    run = store.client.get_run(tracking.record(folder.plan, folder.result).run_id)
+
+    metrics = run.data.metrics
+    kinds = ("weighted/", "group/", "validity/")
+    assert {key: value for key, value in metrics.items() if key.startswith(kinds)} == {
+        "weighted/mmlu": 57.0,
+        "group/mmlu/mmlu-stem": 62.5,
+        "group/mmlu/mmlu-other": 10.0,
+        "group/mmlu/mmlu-all": 36.25,
+        "validity/mmlu/truncated_share": 0.0,
+        "validity/gsm8k/truncated_share": 0.4375,
+        "validity/gsm8k/empty_share": 0.0,
+        "validity/gsm8k/mean_output_tokens": 140.0,
+    }
+
+
+def test_flags_stand_beside_the_scores_and_follow_the_threshold(store: Store) -> None:
+    trained = store.training_run()
+    plan = store.plan(training_run_id=trained)
+    result = result_of(mmlu(4), cut_off_gsm8k())
+    folder = make_run_folder(store.folder / "ws", plan, result)
+
+    recorded = tracking.record(folder.plan, flagged(result, 0.05))
+
+    tags = store.client.get_run(recorded.run_id).data.tags
+    assert tags["ftbench.flagged"] == "gsm8k"
+    assert tags["ftbench.flags"] == (
+        "gsm8k: 7 of 16 answers (44 %) reached the generation limit; gsm8k: its score is rule-only"
+    )
+    assert tags["ftbench.label.gsm8k"] == "rule-only"
+    tags = store.client.get_run(trained).data.tags
+    assert tags["ftbench.flagged"] == "gsm8k"
+    assert "mmlu 54.17, gsm8k 25.00 \\***" in tags["mlflow.note.content"]
+
+    tracking.record(folder.plan, flagged(result, 0.5))
+
+    tags = store.client.get_run(recorded.run_id).data.tags
+    assert tags["ftbench.flags"] == "gsm8k: its score is rule-only"
 
 
 def test_partial_scores_are_not_written_to_the_training_run(store: Store) -> None:

@@ -7,6 +7,7 @@ from dataclasses import replace
 
 import pytest
 
+from ftbench.aggregates import aggregate
 from ftbench.schema import FAILED, OK, PARTIAL, SKIPPED, TIMEOUT, DatasetResult, Reason, Result
 from ftbench.tracking.scores import (
     Score,
@@ -15,7 +16,15 @@ from ftbench.tracking.scores import (
     headlines,
     overall_status,
 )
-from tests.tracking_fixtures import dataset, gsm8k, mmlu, result_of, subset
+from tests.tracking_fixtures import (
+    cut_off_gsm8k,
+    dataset,
+    grouped_mmlu,
+    gsm8k,
+    mmlu,
+    result_of,
+    subset,
+)
 
 
 def broken_mmlu() -> DatasetResult:
@@ -73,13 +82,46 @@ def test_coverage_counts_subsets_when_sizes_are_unknown() -> None:
 def test_details_have_one_score_per_subset_where_there_are_several() -> None:
     scores = details(mmlu(4))
 
-    assert len(scores) == 58
-    assert scores[0] == Score("subset/mmlu/subject_00", 62.5, "mmlu")
+    assert len(scores) == 1 + 57 + 1
+    assert scores[0] == Score("validity/mmlu/truncated_share", 0.0, "mmlu")
+    assert scores[1] == Score("subset/mmlu/subject_00", 62.5, "mmlu")
     assert scores[-1] == Score("seconds/mmlu", 28.5, "mmlu")
 
 
 def test_details_of_a_single_subset_do_not_repeat_its_score() -> None:
-    assert details(gsm8k()) == [Score("seconds/gsm8k", 0.5, "gsm8k")]
+    assert details(gsm8k()) == [
+        Score("validity/gsm8k/truncated_share", 0.0, "gsm8k"),
+        Score("seconds/gsm8k", 0.5, "gsm8k"),
+    ]
+
+
+def test_details_have_the_other_mean_and_the_groups() -> None:
+    assert details(grouped_mmlu())[:4] == [
+        Score("weighted/mmlu", 57.0, "mmlu"),
+        Score("group/mmlu/mmlu-stem", 62.5, "mmlu"),
+        Score("group/mmlu/mmlu-other", 10.0, "mmlu"),
+        Score("group/mmlu/mmlu-all", 36.25, "mmlu"),
+    ]
+
+
+def test_details_leave_out_groups_that_are_not_complete() -> None:
+    whole = grouped_mmlu()
+    lost = subset("lukaemon_mmlu_law", "law", None, 8, status=FAILED)
+    part = aggregate(replace(whole, subsets=(*whole.subsets[:2], lost)))
+
+    assert [(s.key, s.value) for s in details(part)][:2] == [
+        ("weighted/mmlu", 68.75),
+        ("group/mmlu/mmlu-stem", 62.5),
+    ]
+    assert not [s for s in details(part) if s.key in ("group/mmlu/mmlu-all", "subset/mmlu/law")]
+
+
+def test_details_have_what_the_answers_are_like() -> None:
+    assert details(cut_off_gsm8k())[:3] == [
+        Score("validity/gsm8k/truncated_share", 0.4375, "gsm8k"),
+        Score("validity/gsm8k/empty_share", 0.0, "gsm8k"),
+        Score("validity/gsm8k/mean_output_tokens", 140.0, "gsm8k"),
+    ]
 
 
 def test_details_have_the_further_metrics_of_each_subset() -> None:
@@ -87,8 +129,9 @@ def test_details_have_the_further_metrics_of_each_subset() -> None:
     single = dataset("gsm8k", (replace(gsm8k().subsets[0], metrics=further),))
     double = dataset("mmlu", (replace(mmlu().subsets[0], metrics=further), mmlu().subsets[1]))
 
-    assert details(single)[0] == Score("metric/gsm8k/pass_at_1", 30.0, "gsm8k")
+    assert details(single)[1] == Score("metric/gsm8k/pass_at_1", 30.0, "gsm8k")
     assert [s.key for s in details(double)] == [
+        "validity/mmlu/truncated_share",
         "subset/mmlu/subject_00",
         "subset/mmlu/subject_01",
         "metric/mmlu/subject_00.pass_at_1",
@@ -100,7 +143,7 @@ def test_names_that_become_equal_do_not_hide_each_other() -> None:
     first, second = mmlu().subsets[0], mmlu().subsets[1]
     both = dataset("mmlu", (replace(first, name="a+b"), replace(second, name="a=b")))
 
-    assert [s.key for s in details(both)][:2] == ["subset/mmlu/a_b", "subset/mmlu/a_b-2"]
+    assert [s.key for s in details(both)][1:3] == ["subset/mmlu/a_b", "subset/mmlu/a_b-2"]
 
 
 @pytest.mark.parametrize(

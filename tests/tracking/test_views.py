@@ -36,6 +36,7 @@ def test_leaderboard_shows_benchmark_runs_best_first() -> None:
         "metrics.`bench/arc`",
         "metrics.`bench/mmlu`",
         "tags.`ftbench.status`",
+        "tags.`ftbench.flagged`",
     ]
     assert [c["metricKey"] for c in view["compareRunCharts"] if c["type"] == "BAR"] == [
         "bench/avg",
@@ -62,6 +63,25 @@ def test_every_chart_stands_in_a_section() -> None:
         sections = {section["uuid"] for section in view["compareRunSections"]}
         assert {chart["metricSectionId"] for chart in view["compareRunCharts"]} <= sections
         assert len(sections) == len(view["compareRunSections"])
+
+
+def test_sections_of_details_are_folded_away() -> None:
+    sections = ("bench", "group/mmlu", "subset/mmlu", "validity/mmlu", "weighted")
+    known = Known(("bench/mmlu",), ("subset/mmlu/a",), (), "", ("group/mmlu/stem",), sections)
+    view = view_of(saved_views(known, 5)["mlflow.sharedViewState.ftbench"])
+
+    assert [(s["name"], s["display"]) for s in view["compareRunSections"]] == [
+        ("Scores", True),
+        ("group/mmlu", False),
+        ("subset/mmlu", False),
+        ("bench", False),
+        ("weighted", False),
+        ("coverage", False),
+        ("seconds", False),
+        ("validity/mmlu", False),
+        ("Model metrics", False),
+        ("System metrics", False),
+    ]
 
 
 def test_differences_are_there_only_with_a_base_model() -> None:
@@ -94,7 +114,7 @@ def test_a_view_always_fits_into_its_tag() -> None:
 
     for value in saved_views(many, 5).values():
         assert len(value) <= MAX_TAG
-        assert len(view_of(value)["selectedColumns"]) <= 26
+        assert len(view_of(value)["selectedColumns"]) <= 27
 
 
 def test_view_of_something_else_is_none() -> None:

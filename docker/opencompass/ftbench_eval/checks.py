@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 from ftbench.schema import Reason
+from ftbench.services import OWN_JUDGES, addresses
+from ftbench_eval.judging import NEEDS_JUDGE, class_name, judge_part, judged_config
 from ftbench_eval.presets import Subset
 from ftbench_eval.reasons import Refused, explain
 
@@ -22,7 +24,7 @@ class Checked:
     """One subset, built once.
 
     Attributes:
-        rows: Samples it has.
+        rows: Samples it has, in one run.
         prompt_hash: sha256 of prompt, examples and inferencer settings, 16 hex digits.
         data_hash: sha256 of the rows that are asked, 16 hex digits.
         reason: Why it cannot run, or None.
@@ -35,14 +37,21 @@ class Checked:
     reason: Reason | None = None
 
 
-def check(subset: Subset) -> Checked:
-    """Loads the data of a subset and constructs its evaluator; what fails becomes a reason."""
+def check(subset: Subset, allow_outside_services: bool = False) -> Checked:
+    """Loads the data of a subset and constructs its evaluator; what fails becomes a reason.
+
+    Args:
+        subset: What is to be asked.
+        allow_outside_services: Scoring may send the model's answers to services outside.
+    """
     try:
         rows = _load_rows(subset.config)
     except Exception as exc:  # foreign code; what fails is this subset only
         return Checked(subset, reason=_data_reason(explain(exc, "data"), subset.config))
     try:
-        _construct_evaluator(subset.config)
+        _refuse_evaluator(subset, allow_outside_services)
+        config = judged_config(subset.config, None) if subset.judged else subset.config
+        _construct_evaluator(config)
     except Exception as exc:
         return Checked(subset, len(rows), reason=explain(exc, "preset"))
     if not len(rows):
@@ -73,7 +82,11 @@ def _hash(text: str) -> str:
 def _load_rows(config: Any) -> Any:
     from opencompass.utils import build_dataset_from_cfg
 
-    return build_dataset_from_cfg(config).test
+    dataset = build_dataset_from_cfg(config)
+    ids = config["infer_cfg"].get("retriever", {}).get("fix_id_list") or []
+    if ids and max(ids) >= len(dataset.train):
+        raise Refused("unsupported", f"it has {len(dataset.train)} rows to take examples from")
+    return dataset.test
 
 
 def _data_reason(reason: Reason, config: Any) -> Reason:
@@ -89,6 +102,26 @@ def _data_reason(reason: Reason, config: Any) -> Reason:
         return reason
     where = os.path.normpath(path)
     return Reason("data_missing", f"no data at {where}: {reason.message}", reason.log)
+
+
+def _refuse_evaluator(subset: Subset, allow_outside_services: bool) -> None:
+    """Says why an evaluator that could be constructed must not, or cannot, be used.
+
+    Raises:
+        Refused: It needs a judge that is not configured, asks one in its own way, or sends answers
+            to a service without permission.
+    """
+    name = class_name(((subset.config.get("eval_cfg") or {}).get("evaluator") or {}).get("type"))
+    if name in OWN_JUDGES:
+        raise Refused("unsupported", f"its evaluator {name} asks a judge in a way of its own")
+    if judge_part(subset.config) is not None and not subset.judged:
+        raise Refused("judge_missing", NEEDS_JUDGE)
+    if (where := addresses([name])) and not allow_outside_services:
+        raise Refused(
+            "outside_service",
+            f"its scoring sends the model's answers to {where[0]}; "
+            "ALLOW_OUTSIDE_SERVICES=true (allow_outside_services=true) permits that",
+        )
 
 
 def _construct_evaluator(config: Any) -> None:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import threading
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ftbench.schema import (
@@ -18,13 +19,16 @@ from ftbench.schema import (
     to_json,
     write_atomically,
 )
+from ftbench.validity import AnswerCounts, count_answers, trouble
 from ftbench_eval.checks import Checked
 from ftbench_eval.extract import Scored, Unscored, count_tokens, read_scored
+from ftbench_eval.judged import count_unjudged, with_verdicts
 from ftbench_eval.output import Output
 from ftbench_eval.presets import GENERATION
 from ftbench_eval.progress import Progress
 from ftbench_eval.reasons import LOG, explain
 from ftbench_eval.resume import read_json
+from ftbench_eval.runs import merge_runs
 from ftbench_eval.settings import Settings
 
 
@@ -53,45 +57,75 @@ class Collector:
         self._checked = checked
         self._tokenizer_path = tokenizer_path
         self._tokenizer: Any = None
+        self._runs: dict[str, dict[int, Scored | Reason]] = {}
         self._lock = threading.Lock()
 
     def collect(self, abbr: str, reason: Reason | None) -> None:
-        """Settles one subset.
+        """Settles one subset when all its runs have ended.
 
         Args:
-            abbr: Its name.
+            abbr: Its name, or that of one of its runs.
             reason: Why scoring failed, or None.
 
         Side effects: writes ``samples/<abbr>.jsonl``, the progress file and a line of output.
         """
         with self._lock:
-            if reason is None:
-                try:
-                    scored = self._read(abbr)
-                    self._write_samples(abbr, scored.samples)
-                except Unscored as exc:
-                    reason = Reason("scoring", str(exc), LOG)
-                except Exception as exc:  # foreign content; what fails is this subset only
-                    reason = explain(exc, "results")
-            if reason is not None:
-                self.fail(abbr, reason)
-            else:
-                self._settle(abbr, scored)
+            run: Scored | Reason
+            try:
+                run = self._read(abbr) if reason is None else reason
+            except Unscored as exc:
+                run = Reason("scoring", str(exc), LOG)
+            except Exception as exc:  # foreign content; what fails is this subset only
+                run = explain(exc, "results")
+            self._finish(abbr, run)
 
     def fail(self, abbr: str, reason: Reason) -> None:
-        """Settles one subset as failed."""
-        dataset = self._progress.settle(abbr, status=FAILED, reason=reason)
+        """Settles one subset, or one of its runs, as failed."""
+        with self._lock:
+            self._finish(abbr, reason)
+
+    def _finish(self, abbr: str, run: Scored | Reason) -> None:
+        """Settles a subset when the last of its runs has ended; most have one."""
+        subset = self._checked[abbr].subset
+        ended = self._runs.setdefault(subset.result_abbr, {})
+        ended[subset.run] = run
+        if len(ended) < subset.runs:
+            return
+        runs = [ended[i] for i in range(subset.runs)]
+        scored = [each for each in runs if isinstance(each, Scored)]
+        failed = next((each for each in runs if isinstance(each, Reason)), None)
+        if not scored:
+            assert failed is not None
+            self._settle_failed(abbr, failed)
+            return
+        if subset.runs > 1:
+            whole = subset.pass_k if failed is None else ()
+            scored = [merge_runs(scored, subset.result_abbr, whole)]
+        try:
+            self._write_samples(subset.result_abbr, scored[0].samples)
+        except (OSError, ValueError, TypeError) as exc:
+            self._settle_failed(abbr, explain(exc, "results"))
+        else:
+            self._settle(abbr, scored[0], failed)
+
+    def _settle_failed(self, abbr: str, reason: Reason) -> None:
+        result_abbr = self._checked[abbr].subset.result_abbr
+        dataset = self._progress.settle(result_abbr, status=FAILED, reason=reason)
         self._output.say(f"{self._label(abbr)}: failed: {reason.message}")
         self._say_dataset(dataset)
 
-    def _settle(self, abbr: str, scored: Scored) -> None:
-        expected, completed = self._checked[abbr].rows, len(scored.samples)
-        known = [s.truncated for s in scored.samples if s.truncated is not None]
-        reason = None
-        if completed < expected:
+    def _settle(self, abbr: str, scored: Scored, reason: Reason | None) -> None:
+        subset = self._checked[abbr].subset
+        expected, completed = self._checked[abbr].rows * subset.runs, len(scored.samples)
+        if completed < expected and reason is None:
             reason = Reason("incomplete", f"{completed} of {expected} samples have a prediction")
+        elif subset.judged and reason is None:
+            reason = _unjudged(scored)
+        if missing := [k for k in subset.pass_k if f"pass@{k}" not in scored.metrics]:
+            text = ", ".join(f"pass@{k}" for k in missing)
+            self._output.say(f"{self._label(abbr)}: no {text}: not every answer's truth is known")
         dataset = self._progress.settle(
-            abbr,
+            subset.result_abbr,
             status=OK if reason is None else PARTIAL,
             reason=reason,
             metric=scored.metric,
@@ -99,32 +133,45 @@ class Collector:
             metrics=scored.metrics,
             completed=completed,
             correct_known=scored.correct_known,
-            truncated=sum(known) if known else None,
+            **dataclasses.asdict(self._count_answers(abbr, scored.samples)),
         )
         counts = f"{completed} of {expected} samples"
+        if bad := trouble([self._progress.subset(abbr)]):
+            counts += f", {bad}"
         self._output.say(f"{self._label(abbr)}: {scored.metric} {scored.score:.2f} ({counts})")
         self._say_dataset(dataset)
+
+    def _count_answers(self, abbr: str, samples: Sequence[Sample]) -> AnswerCounts:
+        # A choice by likelihood has nothing to cut or to leave empty.
+        is_written = self._checked[abbr].subset.role == GENERATION
+        return count_answers(samples) if is_written else AnswerCounts()
 
     def _say_dataset(self, dataset: Any) -> None:
         if len(dataset.subsets) > 1 and dataset.status != PENDING:
             score = "no score" if dataset.score is None else f"{dataset.metric} {dataset.score:.2f}"
-            self._output.say(f"{dataset.name}: {score}, {dataset.aggregation}")
+            bad = trouble(dataset.subsets)
+            more = f" ({bad})" if bad else ""
+            self._output.say(f"{dataset.name}: {score}, {dataset.aggregation}{more}")
 
     def _label(self, abbr: str) -> str:
         subset = self._checked[abbr].subset
-        return subset.dataset if subset.name == abbr else f"{subset.dataset}/{subset.name}"
+        is_only = subset.name == subset.result_abbr
+        return subset.dataset if is_only else f"{subset.dataset}/{subset.name}"
 
     def _read(self, abbr: str) -> Scored:
         subset = self._checked[abbr].subset
         model = self._settings.model_abbr
         evaluator = subset.config["eval_cfg"]["evaluator"]["type"]
+        result = read_json(self._files.results / model / f"{abbr}.json")
         scored = read_scored(
             abbr,
-            read_json(self._files.results / model / f"{abbr}.json"),
+            result,
             read_json(self._files.predictions / model / f"{abbr}.json"),
-            subset.config.get("n", 1),
+            repeats=1,
             compares_text=str(evaluator).rpartition(".")[2] == "AccEvaluator",
         )
+        if subset.judged:
+            scored = with_verdicts(scored, result)
         if subset.role != GENERATION:
             return scored
         own = subset.config["infer_cfg"]["inferencer"].get("max_out_len")
@@ -146,3 +193,12 @@ class Collector:
     def _write_samples(self, abbr: str, samples: tuple[Sample, ...]) -> None:
         lines = (json.dumps(to_json(sample), ensure_ascii=False) + "\n" for sample in samples)
         write_atomically(self._files.samples(abbr), "".join(lines))
+
+
+def _unjudged(scored: Scored) -> Reason | None:
+    """Why a judged score is not whole, or None; samples without a verdict count as not right."""
+    count, why = count_unjudged(scored.samples)
+    if not count:
+        return None
+    message = f"{count} of {len(scored.samples)} samples have no verdict, mostly because {why}"
+    return Reason("judge", message, LOG)

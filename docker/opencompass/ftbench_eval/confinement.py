@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from ftbench.catalogue import CODE, EVAL, load_catalogue
+from ftbench.catalogue import load_catalogue
+from ftbench.preset import CODE, EVAL
 from ftbench.schema import Reason
 from ftbench_eval.code_walls import NOT_EACH_ALONE
 from ftbench_eval.sandbox import unavailable

@@ -11,7 +11,9 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from ftbench.aggregates import unscored
 from ftbench.catalogue import load_catalogue
+from ftbench.judge_client import JudgeClient
 from ftbench.schema import (
     FAILED,
     PENDING,
@@ -21,11 +23,13 @@ from ftbench.schema import (
     RunFiles,
     SubsetResult,
 )
+from ftbench.services import addresses
 from ftbench_eval import confinement
 from ftbench_eval.checks import Checked, check
 from ftbench_eval.collecting import Collector
 from ftbench_eval.hub_data import load_from_snapshots
 from ftbench_eval.infer import count_calls, infer_subset, inputs_per_sample
+from ftbench_eval.judging import class_name, forget_transcripts
 from ftbench_eval.merge import merge_adapter
 from ftbench_eval.model_config import ModelDecision, decide
 from ftbench_eval.model_files import ModelFiles, read_model_files
@@ -37,8 +41,11 @@ from ftbench_eval.progress import Progress
 from ftbench_eval.reasons import explain
 from ftbench_eval.resume import partial_count, repair
 from ftbench_eval.scoring import Scorer
-from ftbench_eval.secret_files import loading_secrets
+from ftbench_eval.secret_files import loading_secrets, read_secret
 from ftbench_eval.settings import Settings
+
+RULE_ONLY = "rule-only"
+"""A cascade without its judge: what the rules do not accept counts as wrong."""
 
 _VERSIONS = ("opencompass", "torch", "transformers", "peft", "vllm")
 
@@ -71,8 +78,16 @@ class Evaluation:
         use_real_python_root()
         load_from_snapshots(os.environ)
         with loading_secrets(self.settings.secrets_folder, os.environ):
-            chosen = choose(self.settings.datasets, load_catalogue(), self.settings.limit)
-            self.progress.update(versions=versions(), datasets=pending_results(chosen))
+            settings = self.settings
+            chosen = choose(
+                settings.datasets,
+                load_catalogue(),
+                settings.options,
+                settings.files,
+                has_judge=settings.judge is not None,
+            )
+            pending = pending_results(chosen, settings.judge.model if settings.judge else "")
+            self.progress.update(versions=versions(), datasets=pending)
             for item in chosen:
                 if item.reason is not None:
                     self.output.say(f"{item.name}: failed: {item.reason.message}")
@@ -99,10 +114,20 @@ class Evaluation:
             merged=bool(decision.merge_because),
             notes=decision.notes
             + judge_notes(chosen)
+            + self._repeat_notes(chosen)
             + confinement.notes(s.preset for item in chosen for s in item.subsets),
         )
         self.progress.update(model=facts)
         return files, decision
+
+    def _repeat_notes(self, chosen: Sequence[Chosen]) -> tuple[str, ...]:
+        if self.settings.temperature > 0:
+            return ()
+        return tuple(
+            f"{item.name}: its runs are identical, because the temperature is 0."
+            for item in chosen
+            if any(subset.runs > 1 for subset in item.subsets)
+        )
 
     def _check_datasets(self, chosen: Sequence[Chosen], decision: ModelDecision) -> list[Checked]:
         subsets = [subset for item in chosen for subset in item.subsets]
@@ -111,27 +136,40 @@ class Evaluation:
         # Written and read back, so that classes become names, as the stock command does.
         drafted = write_config({"datasets": [s.config for s in subsets]}, self.scratch / "draft.py")
         ready = []
+        by_result: dict[str, Checked] = {}
         for subset, config in zip(subsets, drafted["datasets"], strict=True):
-            checked = self._check(replace(subset, config=config), decision)
-            self.progress.settle(
-                subset.abbr,
-                expected=checked.rows,
-                prompt_hash=checked.prompt_hash,
-                data_hash=checked.data_hash,
-                seconds=self.seconds.get(subset.abbr, 0.0),
-                **({"status": FAILED, "reason": checked.reason} if checked.reason else {}),
-            )
+            asked = replace(subset, config=config)
+            if subset.result_abbr in by_result:  # another run of the same rows
+                checked = replace(by_result[subset.result_abbr], subset=asked)
+            else:
+                checked = self._check(asked, decision)
+                by_result[subset.result_abbr] = checked
+                self._settle_checked(checked)
             if checked.reason is None:
                 ready.append(checked)
-            else:
-                self.output.say(f"{subset.dataset}: {subset.abbr} failed: {checked.reason.message}")
         return ready
+
+    def _settle_checked(self, checked: Checked) -> None:
+        subset = checked.subset
+        self.progress.settle(
+            subset.result_abbr,
+            expected=checked.rows * subset.runs,
+            prompt_hash=checked.prompt_hash,
+            data_hash=checked.data_hash,
+            seconds=self.seconds.get(subset.result_abbr, 0.0),
+            **({"status": FAILED, "reason": checked.reason} if checked.reason else {}),
+        )
+        if checked.reason is not None:
+            name = subset.result_abbr
+            self.output.say(f"{subset.dataset}: {name} failed: {checked.reason.message}")
 
     def _check(self, subset: Subset, decision: ModelDecision) -> Checked:
         if subset.role in decision.unsupported:
             return Checked(subset, reason=Reason("unsupported", decision.unsupported[subset.role]))
         refused = confinement.refusal(subset.preset)
-        return Checked(subset, reason=refused) if refused else check(subset)
+        if refused:
+            return Checked(subset, reason=refused)
+        return check(subset, self.settings.allow_outside_services)
 
     def _write_config(self, decision: ModelDecision, ready: Sequence[Checked]) -> Any:
         subsets = [item.subset for item in ready]
@@ -156,6 +194,7 @@ class Evaluation:
             settings.scoring_workers,
             settings.scoring_timeout_s,
             collector.collect,
+            self._judge(ready),
             [settings.secrets_folder] if settings.secrets_folder else [],
         )
         unasked = []
@@ -171,6 +210,12 @@ class Evaluation:
             model = self._load_model(model_files, decision)
             self._infer_all(unasked, model, decision, collector)
         self._scorer.wait()
+
+    def _judge(self, ready: Sequence[Checked]) -> JudgeClient | None:
+        endpoint = self.settings.judge
+        if endpoint is None or not any(item.subset.judged for item in ready):
+            return None
+        return JudgeClient(endpoint, read_secret(self.settings.secrets_folder, "OC_JUDGE_API_KEY"))
 
     def _load_model(self, model_files: ModelFiles, decision: ModelDecision) -> LoadedModel:
         settings = self.settings
@@ -216,14 +261,14 @@ class Evaluation:
                     model.wrappers[subset.role],
                     decision.configs[subset.role],
                     self.files.root,
-                    self.settings.seed,
+                    self.settings.seed + subset.run,
                 )
             except Exception as exc:  # foreign code; what fails is this subset only
-                self._note_seconds(subset.abbr, started)
+                self._note_seconds(subset.result_abbr, started)
                 _release_gpu_memory()
                 collector.fail(subset.abbr, explain(exc, "inference"))
             else:
-                self._note_seconds(subset.abbr, started)
+                self._note_seconds(subset.result_abbr, started)
                 self._submit(subset, decision)
 
     def _submit(self, subset: Subset, decision: ModelDecision) -> None:
@@ -234,11 +279,17 @@ class Evaluation:
             "work_dir": str(self.files.root),
             "eval": {"runner": {"task": {"dump_details": True}}},
         }
-        self._scorer.submit(subset.abbr, task)
+        evaluator = class_name(subset.config["eval_cfg"]["evaluator"]["type"])
+        judged_samples = 0
+        if subset.judged:
+            forget_transcripts(self.files.results / self.settings.model_abbr, subset.abbr)
+            judged_samples = self.progress.subset(subset.abbr).expected
+        network = self.settings.allow_outside_services and bool(addresses([evaluator]))
+        self._scorer.submit(subset.abbr, task, judged_samples, network)
 
     def _note_seconds(self, abbr: str, started: float) -> None:
-        before = self.seconds.get(abbr, 0.0)
-        self.progress.settle(abbr, seconds=before + time.monotonic() - started)
+        self.seconds[abbr] = self.seconds.get(abbr, 0.0) + time.monotonic() - started
+        self.progress.settle(abbr, seconds=self.seconds[abbr])
 
     def _prediction(self, abbr: str) -> Path:
         return self.files.predictions / self.settings.model_abbr / f"{abbr}.json"
@@ -256,9 +307,10 @@ class _Counter:
         self._expected = 0
 
     def begin(self, subset: Subset, done: int) -> None:
-        self._abbr, self._before, self._inputs = subset.abbr, done, 0
+        self._abbr, self._inputs = subset.result_abbr, 0
         self._per_sample = inputs_per_sample(subset)
-        self._expected = self._progress.subset(subset.abbr).expected
+        self._expected = self._progress.subset(subset.result_abbr).expected
+        self._before = done + subset.run * self._expected // subset.runs
 
     def add(self, inputs: int) -> None:
         self._inputs += inputs
@@ -266,20 +318,41 @@ class _Counter:
         self._progress.count(self._abbr, min(completed, self._expected))
 
 
-def pending_results(chosen: Sequence[Chosen]) -> list[DatasetResult]:
-    """Every dataset before anything ran; one that could not be resolved has failed already."""
+def pending_results(chosen: Sequence[Chosen], judge: str = "") -> list[DatasetResult]:
+    """Every dataset before anything ran; one that could not be resolved has failed already.
+
+    Args:
+        chosen: The datasets.
+        judge: Name of the judge model, or empty.
+    """
     return [
         DatasetResult(
             name=item.name,
             status=FAILED if item.reason else PENDING,
             reason=item.reason,
             subsets=tuple(
-                SubsetResult(abbr=s.abbr, name=s.name, preset=s.preset, mode=s.mode)
+                SubsetResult(
+                    abbr=s.result_abbr,
+                    name=s.name,
+                    preset=s.preset,
+                    mode=s.mode,
+                    repeats=s.runs,
+                    label=label_of(s, judge),
+                )
                 for s in item.subsets
+                if s.run == 0
             ),
+            groups=unscored(item.groups),
         )
         for item in chosen
     ]
+
+
+def label_of(subset: Subset, judge: str) -> str:
+    """What a reader of the score must know: who judged, or that nobody did."""
+    if subset.judged:
+        return f"judged by {judge}"
+    return RULE_ONLY if subset.rules_only else ""
 
 
 def judge_notes(chosen: Sequence[Chosen]) -> tuple[str, ...]:

@@ -15,6 +15,7 @@ from collections.abc import MutableMapping
 from pathlib import Path
 
 from ftbench.schema import SCHEMA_VERSION, SECRET_NAMES, Result, RunFiles
+from ftbench_eval.evalplus_data import provide_evalplus_tests
 from ftbench_eval.evaluation import Evaluation
 from ftbench_eval.hub_data import prepare_cache
 from ftbench_eval.nltk_data import provide_sentence_model
@@ -122,6 +123,7 @@ def prepare_environment(environ: MutableMapping[str, str], settings: Settings) -
         environ.pop(name, None)
     if settings.data_folder is not None:
         environ["COMPASS_DATA_CACHE"] = str(settings.data_folder)
+        provide_evalplus_tests(settings.data_folder, environ)
     environ["CUDA_VISIBLE_DEVICES"] = limit_gpus(
         settings.num_gpus, environ.get("CUDA_VISIBLE_DEVICES")
     )

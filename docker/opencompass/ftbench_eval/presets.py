@@ -1,17 +1,28 @@
-"""From dataset names to OpenCompass dataset configs: load, deduplicate, limit."""
+"""From dataset names to OpenCompass dataset configs: load, tell apart, apply the options."""
 
 from __future__ import annotations
 
+import copy
 import itertools
 import os
-from collections.abc import Iterable, Sequence
+import shutil
+import tempfile
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ftbench.aggregates import own_groups
 from ftbench.catalogue import Catalogue, UnknownDataset, UnusableDataset
-from ftbench.schema import Reason
+from ftbench.options import DatasetOptions, run_abbrs, unique_abbr, unique_abbrs
+from ftbench.preset import Preset
+from ftbench.schema import Group, Reason
+from ftbench_eval.judging import class_name, judge_part, use_rules
+from ftbench_eval.own import rows_config
 from ftbench_eval.reasons import Refused, explain
+from ftbench_eval.rows import choose_rows
+from ftbench_eval.runs import take_runs
+from ftbench_eval.shots import choose_shots, refuse_shots
 
 GENERATION = "generation"
 LIKELIHOOD = "likelihood"
@@ -29,16 +40,21 @@ _MODES = {
 
 @dataclass(frozen=True)
 class Subset:
-    """One OpenCompass dataset config.
+    """One OpenCompass dataset config: a subset of a dataset, or one of its runs.
 
     Attributes:
-        abbr: Its name in every file; unique in the run.
+        abbr: Its name in OpenCompass's files; unique in the evaluation.
         dataset: The user's name of the dataset it belongs to.
         name: Short name inside the dataset.
         preset: Preset file below ``opencompass/configs/datasets``.
         mode: ``gen``, ``ppl``, ``ll``, ``clp``, ``chat``, or the inferencer's class name.
         config: OpenCompass's own configuration of it.
         rules_only: Its preset would ask a judge model where the rules fail; none is asked.
+        run: Which of the runs it is, from 0.
+        runs: How often its rows are asked, each time as a config of its own.
+        pass_k: The k of pass@k over the runs.
+        result_abbr: Name of the subset in the result, which all its runs share.
+        judged: A judge model is asked.
     """
 
     abbr: str
@@ -48,6 +64,14 @@ class Subset:
     mode: str
     config: Any
     rules_only: bool = False
+    judged: bool = False
+    run: int = 0
+    runs: int = 1
+    pass_k: tuple[int, ...] = ()
+    result_abbr: str = ""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "result_abbr", self.result_abbr or self.abbr)
 
     @property
     def role(self) -> str:
@@ -57,47 +81,124 @@ class Subset:
 
 @dataclass(frozen=True)
 class Chosen:
-    """One dataset as the user named it: its subsets, or the reason why there are none."""
+    """One dataset as the user named it: its subsets, or the reason why there are none.
+
+    Attributes:
+        groups: Which subsets are averaged together, by their abbrs in this run.
+    """
 
     name: str
     subsets: tuple[Subset, ...] = ()
+    groups: tuple[Group, ...] = ()
     reason: Reason | None = None
 
 
-def choose(names: Sequence[str], catalogue: Catalogue, limit: int | None) -> list[Chosen]:
+@dataclass(frozen=True)
+class _Named:
+    """A dataset's presets, each with the names that its subsets have in this evaluation."""
+
+    name: str
+    presets: tuple[tuple[Preset, dict[str, str]], ...] = ()
+    reason: Reason | None = None
+
+
+def choose(
+    names: Sequence[str],
+    catalogue: Catalogue,
+    options: Mapping[str, DatasetOptions],
+    files: Mapping[str, Path],
+    has_judge: bool = False,
+) -> list[Chosen]:
     """Resolves names and loads their presets; one that fails does not take down the others.
 
     Args:
         names: Dataset names, in the user's order.
         catalogue: Says which preset a name means.
-        limit: First rows of each subset to keep, or None for all.
+        options: By name; absent: the presets as they are.
+        files: The user's own files, by name.
+        has_judge: A judge model is configured.
     """
-    import opencompass
-
-    folder = Path(os.fspath(opencompass.__path__[0])) / "configs" / "datasets"
+    named = _resolve(names, catalogue, files)
+    taken = {abbr for item in named for _, abbrs in item.presets for abbr in abbrs.values()}
     chosen: list[Chosen] = []
-    taken: set[str] = set()
-    for name in names:
+    for item in named:
+        if item.reason is not None:
+            chosen.append(Chosen(item.name, reason=item.reason))
+            continue
+        own = options.get(item.name, DatasetOptions())
         try:
-            subsets = []
-            for preset in catalogue.resolve_all(name):
-                configs = load_preset(folder / preset.path)
-                before = taken | {subset.abbr for subset in subsets}
-                subsets += _subsets(name, preset.path, configs, before, limit)
-        except UnknownDataset as exc:
-            chosen.append(Chosen(name, reason=_unresolved(exc)))
+            subsets: list[Subset] = []
+            for preset, abbrs in item.presets:
+                configs = _load(item.name, preset, files)
+                subsets += _subsets(item.name, preset, configs, abbrs, taken, own, has_judge)
+        except _NoSuchShots as exc:
+            folder = _presets_folder()
+            refused = refuse_shots(exc.preset, exc.shots, catalogue, load_preset, folder)
+            chosen.append(Chosen(item.name, reason=explain(refused, "preset")))
         except Exception as exc:  # a preset is foreign code; what fails is this dataset only
-            chosen.append(Chosen(name, reason=explain(exc, "preset")))
+            chosen.append(Chosen(item.name, reason=explain(exc, "preset")))
         else:
-            taken.update(subset.abbr for subset in subsets)
-            chosen.append(Chosen(name, tuple(subsets)))
+            groups = own_groups((preset.groups, abbrs) for preset, abbrs in item.presets)
+            chosen.append(Chosen(item.name, tuple(subsets), groups))
     return chosen
 
 
-def load_preset(path: Path) -> list[Any]:
+def _resolve(names: Sequence[str], catalogue: Catalogue, files: Mapping[str, Path]) -> list[_Named]:
+    found: list[tuple[str, tuple[Preset, ...], Reason | None]] = []
+    for name in names:
+        if name in files:
+            is_python = files[name].suffix == ".py"
+            mode, subsets = ("own", ()) if is_python else ("gen", (name,))
+            own = Preset(name, str(files[name]), mode, subsets, "")
+            found.append((name, (own,), None))
+            continue
+        try:
+            found.append((name, catalogue.resolve_all(name), None))
+        except UnknownDataset as exc:
+            found.append((name, (), _unresolved(exc)))
+    renamed = iter(unique_abbrs((p.mode, p.subsets) for _, presets, _ in found for p in presets))
+    return [
+        _Named(name, tuple((preset, next(renamed)) for preset in presets), reason)
+        for name, presets, reason in found
+    ]
+
+
+def _load(name: str, preset: Preset, files: Mapping[str, Path]) -> list[Any]:
+    if name not in files:
+        return load_preset(_presets_folder() / preset.path)
+    path = files[name]
+    if path.suffix != ".py":
+        return [rows_config(name, path)]
+    # mmengine-lite 0.11.0rc3 writes the path into code that it makes, where a quote breaks it.
+    with tempfile.TemporaryDirectory(prefix="ftbench-") as folder:
+        copied = Path(folder) / "config.py"
+        shutil.copyfile(path, copied)
+        return load_preset(copied, path.name)
+
+
+def _presets_folder() -> Path:
+    import opencompass
+
+    return Path(os.fspath(opencompass.__path__[0])) / "configs" / "datasets"
+
+
+class _NoSuchShots(Exception):
+    """A preset whose examples cannot be chosen."""
+
+    def __init__(self, preset: Preset, shots: int) -> None:
+        super().__init__(preset.name)
+        self.preset = preset
+        self.shots = shots
+
+
+def load_preset(path: Path, shown: str = "") -> list[Any]:
     """Loads a preset file: every list whose name ends in ``_datasets``, each abbr once.
 
     Some presets define a list and also a list of lists' contents (PMMEval), hence the "once".
+
+    Args:
+        path: The file.
+        shown: Its name for messages, where it is not its own.
 
     Raises:
         Refused: It defines no dataset.
@@ -108,7 +209,7 @@ def load_preset(path: Path) -> list[Any]:
     lists = [loaded[key] for key in loaded if key.endswith("_datasets") or key == "datasets"]
     found = {config["abbr"]: config for configs in lists for config in configs}
     if not found:
-        raise Refused("preset", f"{path.name} defines no dataset")
+        raise Refused("preset", f"{shown or path.name} defines no dataset")
     return list(found.values())
 
 
@@ -124,55 +225,9 @@ def short_names(abbrs: Iterable[str]) -> dict[str, str]:
     return {name: name[cut:] or name for name in names}
 
 
-def unique_abbr(abbr: str, mode: str, taken: set[str]) -> str:
-    """The abbr, with its mode or a number behind it where another dataset has the same.
-
-    OpenCompass gives the gen and ppl presets of one family the same abbr and would score only one.
-    """
-    candidates = [abbr, f"{abbr}-{mode}", *(f"{abbr}-{mode}-{i}" for i in range(2, 1000))]
-    return next(candidate for candidate in candidates if candidate not in taken)
-
-
-def limited_range(existing: str | None, limit: int, repeats: int, total: int | None) -> str:
-    """OpenCompass's ``test_range`` for the first rows of a subset.
-
-    Args:
-        existing: A range that the preset has already.
-        limit: Rows to keep.
-        repeats: How often OpenCompass repeats the rows, one copy after the other.
-        total: Rows with all repeats; needed when ``repeats`` is above 1.
-    """
-    if repeats == 1:
-        return f"{existing or ''}[:{limit}]"
-    # The range is applied after the repetition and is evaluated as Python behind "index_list".
-    per_repeat = (total or 0) // repeats
-    return f"[:0] + [i for i in index_list if i % {per_repeat} < {limit}]"
-
-
-def use_rules(config: Any) -> bool:
-    """Lets a cascade (rules first, then a judge model) score by its rules alone.
-
-    No judge is configured, so OpenCompass could not even construct the cascade.
-
-    Returns:
-        Whether the config had a cascade.
-
-    Side effects: changes ``config``.
-    """
-    evaluation = config.get("eval_cfg") or {}
-    evaluator = evaluation.get("evaluator") or {}
-    kind = evaluator.get("type", "")
-    name = kind.rpartition(".")[2] if isinstance(kind, str) else kind.__name__
-    if name != "CascadeEvaluator" or not evaluator.get("rule_evaluator"):
-        return False
-    evaluation["evaluator"] = evaluator["rule_evaluator"]
-    return True
-
-
 def mode_of(config: Any) -> str:
     """Which kind of inference a dataset config asks for."""
-    kind = config["infer_cfg"]["inferencer"]["type"]
-    name = kind.rpartition(".")[2] if isinstance(kind, str) else kind.__name__
+    name = class_name(config["infer_cfg"]["inferencer"]["type"])
     return _MODES.get(name, name)
 
 
@@ -184,31 +239,45 @@ def _unresolved(exc: UnknownDataset) -> Reason:
 
 
 def _subsets(
-    name: str, preset: str, configs: Sequence[Any], taken: set[str], limit: int | None
+    name: str,
+    preset: Preset,
+    configs: Sequence[Any],
+    abbrs: Mapping[str, str],
+    taken: set[str],
+    options: DatasetOptions,
+    has_judge: bool,
 ) -> list[Subset]:
     names = short_names(config["abbr"] for config in configs)
     subsets = []
     for config in configs:
-        mode = mode_of(config)
         original = config["abbr"]
-        config["abbr"] = unique_abbr(original, mode, taken)
-        rules_only = use_rules(config)
-        if limit is not None:
-            _limit(config, limit)
-        subsets.append(
-            Subset(config["abbr"], name, names[original], preset, mode, config, rules_only)
-        )
+        # The catalogue does not know what a Python config of the user's holds.
+        abbr = abbrs.get(original) or unique_abbr(original, mode_of(config), taken)
+        taken.add(abbr)
+        judged = has_judge and judge_part(config) is not None
+        rules_only = not judged and use_rules(config)
+        choose_rows(config, options)
+        if options.num_shots is not None and not choose_shots(config, options.num_shots):
+            raise _NoSuchShots(preset, options.num_shots)
+        runs, pass_k = take_runs(config, options)
+        for run, run_abbr in enumerate(run_abbrs(abbr, runs)):
+            taken.add(run_abbr)
+            own = copy.deepcopy(config) if runs > 1 else config
+            own["abbr"] = run_abbr
+            subsets.append(
+                Subset(
+                    abbr=run_abbr,
+                    dataset=name,
+                    name=names[original],
+                    preset=preset.path,
+                    mode=mode_of(own),
+                    config=own,
+                    rules_only=rules_only,
+                    judged=judged,
+                    run=run,
+                    runs=runs,
+                    pass_k=pass_k,
+                    result_abbr=abbr,
+                )
+            )
     return subsets
-
-
-def _limit(config: Any, limit: int) -> None:
-    repeats = config.get("n", 1)
-    total = None
-    if repeats > 1:
-        from opencompass.utils import build_dataset_from_cfg
-
-        total = len(build_dataset_from_cfg(config).test)
-    existing = config["reader_cfg"].get("test_range")
-    if existing is not None and not isinstance(existing, str):
-        raise Refused("preset", f"its test_range {existing!r} cannot be limited further")
-    config["reader_cfg"]["test_range"] = limited_range(existing, limit, repeats, total)

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-import dataclasses
-import math
 import threading
 import time
 from collections.abc import Sequence
 from dataclasses import replace
 
+from ftbench.aggregates import aggregate
 from ftbench.schema import (
     FAILED,
-    OK,
-    PARTIAL,
     PENDING,
     DatasetResult,
     ModelFacts,
@@ -142,41 +139,3 @@ class Progress:
                 self._result = replace(self._result, datasets=tuple(datasets))
                 return datasets[position]
         raise KeyError(abbr)
-
-
-def aggregate(dataset: DatasetResult) -> DatasetResult:
-    """Works out status, score and coverage of a dataset from its subsets.
-
-    The score is the unweighted mean of the subsets that are ok, as OpenCompass averages groups. A
-    dataset without subsets (it could not be read) keeps what it has.
-    """
-    subsets = dataset.subsets
-    if not subsets:
-        return dataset
-    done = [s for s in subsets if s.status == OK and s.score is not None]
-    metrics = {s.metric for s in done}
-    score = math.fsum(s.score for s in done if s.score is not None) / len(done) if done else None
-    return dataclasses.replace(
-        dataset,
-        status=_status(subsets, len(done)),
-        reason=next((s.reason for s in subsets if s.status != OK and s.reason), None),
-        metric=metrics.pop() if len(metrics) == 1 else ("mixed" if metrics else ""),
-        score=score,
-        aggregation=_aggregation(len(done), len(subsets)),
-        subsets_done=len(done),
-        seconds=math.fsum(s.seconds for s in subsets),
-    )
-
-
-def _status(subsets: Sequence[SubsetResult], done: int) -> str:
-    if done == len(subsets):
-        return OK
-    if any(s.status == PENDING for s in subsets):
-        return PENDING
-    return PARTIAL if done or any(s.status == PARTIAL for s in subsets) else FAILED
-
-
-def _aggregation(done: int, total: int) -> str:
-    if total == 1:
-        return "single subset"
-    return f"mean of {total} subsets" if done == total else f"mean of {done} of {total} subsets"

@@ -5,10 +5,12 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
+import re
 import signal
 import stat
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing import forkserver
@@ -17,7 +19,9 @@ from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
+from ftbench.judge_client import JudgeClient
 from ftbench.schema import SECRET_NAMES, Reason
+from ftbench_eval.judge_service import JudgeDesk
 from ftbench_eval.program_host import remove_tree
 from ftbench_eval.reasons import LOG
 from ftbench_eval.scoring_child import ScoringJob, score_subset
@@ -64,6 +68,7 @@ class Scorer:
         timeout_s: Seconds that one subset may take.
         on_scored: Called in a thread of ours when a process is done, with the subset's abbr and
             the reason why it failed, or None.
+        judge: Asks the judge model, or None. The processes get neither its key nor a network.
         hidden: Files and folders that no scoring process may read: secrets.
     """
 
@@ -73,8 +78,10 @@ class Scorer:
         workers: int,
         timeout_s: float,
         on_scored: Callable[[str, Reason | None], None],
+        judge: JudgeClient | None = None,
         hidden: Sequence[Path] = (),
     ) -> None:
+        self._judge = judge
         self._scratch = scratch
         self._hidden = tuple(hidden)
         self._timeout_s = timeout_s
@@ -86,14 +93,24 @@ class Scorer:
         self._stopped = False
         self._context = multiprocessing.get_context("forkserver")
 
-    def submit(self, abbr: str, config: Mapping[str, Any]) -> None:
+    def submit(
+        self,
+        abbr: str,
+        config: Mapping[str, Any],
+        judged_samples: int = 0,
+        network: bool = False,
+    ) -> None:
         """Queues a subset whose predictions are written.
 
         Args:
             abbr: Its name.
             config: OpenCompass task config with one model and one dataset.
+            judged_samples: Samples that the judge may be asked about; 0: it is not asked.
+            network: A service outside scores it.
         """
-        self._futures.append(self._pool.submit(self._run, abbr, dict(config)))
+        self._futures.append(
+            self._pool.submit(self._run, abbr, dict(config), judged_samples, network)
+        )
 
     def wait(self) -> None:
         """Waits until everything that was submitted is scored and reported.
@@ -113,13 +130,17 @@ class Scorer:
             _kill_session(pid)
             _kill(pid)
 
-    def _run(self, abbr: str, config: dict[str, Any]) -> None:
+    def _run(self, abbr: str, config: dict[str, Any], judged_samples: int, network: bool) -> None:
         folder = Path(tempfile.mkdtemp(prefix="scoring-", dir=self._scratch))
+        desk = None
+        if judged_samples and self._judge is not None:
+            desk = JudgeDesk(self._judge, judged_samples)
+        line = None if desk is None else desk.line
         parents = (os.getpid(), _fork_server_pid())
-        job = ScoringJob(config, folder, self._hidden, parents)
+        job = ScoringJob(config, folder, self._hidden, parents, line, network)
         process = self._context.Process(target=score_subset, args=(job,))
         try:
-            reason = self._watch(process, job)
+            reason = self._watch(process, job, desk)
             if reason is None:
                 take_result(job)
         except OSError as exc:
@@ -129,12 +150,16 @@ class Scorer:
         if not self._stopped:
             self._on_scored(abbr, reason)
 
-    def _watch(self, process: ForkServerProcess, job: ScoringJob) -> Reason | None:
+    def _watch(
+        self, process: ForkServerProcess, job: ScoringJob, desk: JudgeDesk | None
+    ) -> Reason | None:
         with self._lock:
             process.start()
             assert process.pid is not None
             self._running.add(process.pid)
-        timed_out = not wait([process.sentinel], self._timeout_s)
+        if desk is not None:
+            desk.open()
+        timed_out = not self._ends_in_time(process.sentinel, desk)
         with self._lock:
             # Also after a normal end: a benchmark's program may have left children behind.
             _kill_session(process.pid)
@@ -156,20 +181,35 @@ class Scorer:
             return Reason("scoring", f"the scoring process {_how(process.exitcode)}", LOG)
         return None
 
+    def _ends_in_time(self, sentinel: int, desk: JudgeDesk | None) -> bool:
+        """Waits for the end of a process; its time does not run while the judge thinks."""
+        deadline = time.monotonic() + self._timeout_s
+        while True:
+            asking_s = 0.0 if desk is None else desk.asking_s
+            left = deadline + asking_s - time.monotonic()
+            if left <= 0:
+                return False
+            # Not less than this: the rest stands still as long as the judge thinks.
+            if wait([sentinel], max(left, 0.5)):
+                return True
+
 
 def take_result(job: ScoringJob) -> None:
-    """Moves a scoring process's result from its scratch folder into the run folder.
+    """Moves a scoring process's result, and a judge's transcripts, into the run folder.
 
     Raises:
-        OSError: It is no plain file of a sane size.
+        OSError: One is no plain file of a sane size.
     """
-    if not job.result.exists():
+    if not job.result.parent.is_dir():
         return
-    content = _read_own(job.result, job.scratch, _LARGEST_RESULT)
-    job.destination.parent.mkdir(parents=True, exist_ok=True)
-    temporary = job.destination.with_name(f".{job.destination.name}.part")
-    temporary.write_bytes(content)
-    temporary.replace(job.destination)
+    own = re.compile(re.escape(job.result.stem) + r"(_llm_judge)?(_replica\d+)?\.json")
+    for path in sorted(job.result.parent.iterdir()):
+        if own.fullmatch(path.name):
+            content = _read_own(path, job.scratch, _LARGEST_RESULT)
+            job.results.mkdir(parents=True, exist_ok=True)
+            temporary = job.results / f".{path.name}.part"
+            temporary.write_bytes(content)
+            temporary.replace(job.results / path.name)
 
 
 def _read_own(path: Path, scratch: Path, largest: int) -> bytes:

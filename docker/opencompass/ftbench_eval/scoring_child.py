@@ -14,9 +14,12 @@ import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from ftbench_eval.sandbox import confine_scoring, unavailable
+
+if TYPE_CHECKING:
+    from ftbench_eval.judge_service import JudgeLine
 
 
 @dataclass(frozen=True)
@@ -28,20 +31,17 @@ class ScoringJob:
         scratch: Empty folder of its own; working folder of the process, and all that it may write.
         hidden: Files and folders that it may not read: secrets.
         parents: Processes that started it, which it may not signal.
-        network: It may open sockets: its evaluator asks a judge. Model-written programs and
-            answers never may.
-        secrets: Names of the secrets that its evaluator needs, which stand in its environment
-            after everything that runs what a model wrote is set apart.
-        secrets_folder: Has one file per secret, named like its variable.
+        judge: The way to the judge model that scores it, or None; a pipe, which needs no network.
+        network: The user lets it send answers to a service outside. Model-written programs and
+            answers never have a network.
     """
 
     config: dict[str, Any]
     scratch: Path
     hidden: tuple[Path, ...] = ()
     parents: tuple[int, ...] = ()
+    judge: JudgeLine | None = None
     network: bool = False
-    secrets: tuple[str, ...] = ()
-    secrets_folder: Path | None = None
 
     @property
     def error(self) -> Path:
@@ -55,9 +55,9 @@ class ScoringJob:
         return self.scratch / "work" / "results" / model / f"{dataset}.json"
 
     @property
-    def destination(self) -> Path:
-        """Where the result belongs: the run folder."""
-        return Path(self.config["work_dir"], *self.result.parts[-3:])
+    def results(self) -> Path:
+        """Where the result belongs: the run folder's."""
+        return Path(self.config["work_dir"], "results", self.config["models"][0]["abbr"])
 
 
 def accept_limited_humaneval() -> None:
@@ -100,6 +100,7 @@ def score_subset(job: ScoringJob) -> None:
     # A process of a fork server makes its own children through it, too; evaluators that expect a
     # plain fork (MATHVerifyEvaluator) then time out on every sample.
     multiprocessing.set_start_method("fork", force=True)
+    from ftbench_eval.evalplus_data import accept_limited_humaneval_plus
     from ftbench_eval.hub_data import load_from_snapshots
     from ftbench_eval.reasons import explain
 
@@ -110,12 +111,23 @@ def score_subset(job: ScoringJob) -> None:
         config = ConfigDict(_prepare(job))
         _confine(job)
         accept_limited_humaneval()
+        accept_limited_humaneval_plus()
         fix_language_detection()
         load_from_snapshots(os.environ)
         OpenICLEvalTask(config).run()
     except Exception as exc:  # foreign code at the top of a process
         reason = explain(exc, "scoring")
         job.error.write_text(f"{reason.kind}\n{reason.message}\n", encoding="utf-8")
+
+
+def _with_judge(job: ScoringJob) -> dict[str, Any]:
+    """The job's config; where a judge scores it, with our evaluator in it."""
+    if job.judge is None:
+        return job.config
+    from ftbench_eval.judging import judged_config
+
+    datasets = [[judged_config(config, job.judge) for config in job.config["datasets"][0]]]
+    return job.config | {"datasets": datasets}
 
 
 def _prepare(job: ScoringJob) -> dict[str, Any]:
@@ -126,7 +138,7 @@ def _prepare(job: ScoringJob) -> dict[str, Any]:
     work = job.scratch / "work"
     (work / "predictions").symlink_to(Path(job.config["work_dir"]).absolute() / "predictions")
     _redirect_dataset_cache(job.scratch / "cache")
-    return {**job.config, "work_dir": str(work)}
+    return _with_judge(job) | {"work_dir": str(work)}
 
 
 def _redirect_dataset_cache(folder: Path) -> None:
@@ -158,14 +170,9 @@ def _confine(job: ScoringJob) -> None:
     from ftbench_eval.code_walls import wall_off_programs
     from ftbench_eval.program_host import ProgramHost
 
-    confined = not unavailable()
-    host = ProgramHost(job.scratch / "programs", job.parents) if confined else None
-    # From here on this process may know secrets; the host, and all that it forks, does not.
-    for name in job.secrets:
-        assert job.secrets_folder is not None
-        os.environ[name] = (job.secrets_folder / name).read_text(encoding="utf-8").strip()
-    if host is None:
+    if unavailable():
         return
+    host = ProgramHost(job.scratch / "programs", job.parents)
     confine_scoring(job.scratch, hidden=job.hidden, network=job.network, never_signal=job.parents)
     wall_off_programs(host, job.scratch)
     wall_off_answers(host)

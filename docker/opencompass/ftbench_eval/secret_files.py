@@ -12,6 +12,19 @@ _LOADING = ("HF_TOKEN",)
 """What loading a model or a dataset may need."""
 
 
+def read_secret(folder: Path | None, name: str) -> str:
+    """The value of one secret; empty when there is none.
+
+    Args:
+        folder: Has one file per secret, named like its variable; None: there are none.
+        name: One of ``schema.SECRET_NAMES``.
+    """
+    path = folder / name if folder is not None else None
+    if path is None or not path.is_file():
+        return ""
+    return path.read_text(encoding="utf-8").strip()
+
+
 @contextlib.contextmanager
 def loading_secrets(folder: Path | None, environ: MutableMapping[str, str]) -> Iterator[None]:
     """Puts the secrets that loading needs into the environment, and takes them out again.
@@ -22,11 +35,9 @@ def loading_secrets(folder: Path | None, environ: MutableMapping[str, str]) -> I
     """
     names = [name for name in SECRET_NAMES if name in _LOADING]
     for name in names:
-        path = folder / name if folder is not None else None
-        if path is not None and path.is_file():
-            value = path.read_text(encoding="utf-8").strip()
-            if value:
-                environ[name] = value
+        value = read_secret(folder, name)
+        if value:
+            environ[name] = value
     try:
         yield
     finally:

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
+
+from ftbench.judge_client import JudgeEndpoint
+from ftbench.options import DatasetOptions, options_from_json
 
 T = TypeVar("T")
 
@@ -30,9 +34,11 @@ class Settings:
         datasets: Dataset names as the user gave them, each once.
         adapter: Adapter folder, or None to evaluate the base (or full) model.
         max_seq_len: Input limit in tokens, or None for the model's own context.
-        limit: Rows of each subset, or None for all.
+        options: By dataset name; absent: the preset as it is.
+        files: The user's own files, by dataset name.
         timeout_s: None: never.
         data_folder: Folder that contains ``data/``, or None for OpenCompass's own cache.
+        judge: The judge model, or None.
         secrets_folder: Folder of secret files, or None.
     """
 
@@ -53,7 +59,8 @@ class Settings:
     dtype: str
     trust_remote_code: bool
     seed: int
-    limit: int | None
+    options: dict[str, DatasetOptions]
+    files: dict[str, Path]
     gpu_memory_utilization: float
     fingerprint: str
     output: Path
@@ -61,6 +68,8 @@ class Settings:
     scoring_timeout_s: float
     scoring_workers: int
     data_folder: Path | None
+    judge: JudgeEndpoint | None
+    allow_outside_services: bool
     secrets_folder: Path | None
 
 
@@ -96,7 +105,8 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         dtype=read.choice("DTYPE", "auto", DTYPES),
         trust_remote_code=read.boolean("TRUST_REMOTE_CODE", False),
         seed=read.integer("SEED", 0, at_least=0),
-        limit=read.optional_integer("LIMIT", at_least=1),
+        options=read.objects("DATASET_OPTIONS", datasets, options_from_json),
+        files=read.objects("DATASET_FILES", datasets, _own_file),
         gpu_memory_utilization=read.number(
             "GPU_MEMORY_UTILIZATION", 0.9, lambda v: 0 < v <= 1, "above 0 and at most 1"
         ),
@@ -106,6 +116,8 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         scoring_timeout_s=read.number("SCORING_TIMEOUT_S", 1800.0, lambda v: v > 0, "above 0"),
         scoring_workers=read.integer("SCORING_WORKERS", 2, at_least=1),
         data_folder=read.folder("COMPASS_DATA_CACHE"),
+        judge=_read_judge(read),
+        allow_outside_services=read.boolean("ALLOW_OUTSIDE_SERVICES", False),
         secrets_folder=read.folder("SECRETS_PATH"),
     )
     if settings.use_vllm and settings.num_gpus == 0:
@@ -113,6 +125,27 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
     if read.problems:
         raise SettingsError(read.problems)
     return settings
+
+
+def _own_file(value: Any) -> Path:
+    if not isinstance(value, str) or not value.startswith("/"):
+        raise ValueError("must be an absolute path")
+    return Path(value)
+
+
+def _read_judge(read: _Reader) -> JudgeEndpoint | None:
+    endpoint = JudgeEndpoint(
+        model=read.text("JUDGE_MODEL", ""),
+        api_base=read.text("JUDGE_API_BASE", ""),
+        temperature=read.number("JUDGE_TEMPERATURE", 0.0, lambda v: v >= 0, "0 or more"),
+        max_out_len=read.integer("JUDGE_MAX_OUT_LEN", 4096, at_least=1),
+        timeout_s=read.number("JUDGE_TIMEOUT_S", 120.0, lambda v: v > 0, "above 0"),
+        retries=read.integer("JUDGE_RETRIES", 5, at_least=0),
+        concurrency=read.integer("JUDGE_CONCURRENCY", 8, at_least=1),
+    )
+    if bool(endpoint.model) != bool(endpoint.api_base):
+        read.problems.append("JUDGE_MODEL and JUDGE_API_BASE: one needs the other")
+    return endpoint if endpoint.model else None
 
 
 class _Reader:
@@ -174,6 +207,27 @@ class _Reader:
 
     def number(self, name: str, default: float, holds: Callable[[float], bool], rule: str) -> float:
         return self._parsed(name, float, default, holds, rule)
+
+    def objects(
+        self, name: str, datasets: tuple[str, ...], parse: Callable[[Any], T]
+    ) -> dict[str, T]:
+        """A JSON object with an entry for some of the datasets."""
+        try:
+            value = json.loads(self._environ.get(name, "") or "{}")
+        except ValueError:
+            value = None
+        if not isinstance(value, dict):
+            self.problems.append(f"{name}: must be a JSON object")
+            return {}
+        parsed = {}
+        for key, item in value.items():
+            try:
+                parsed[key] = parse(item)
+            except ValueError as exc:
+                self.problems.append(f"{name}: '{key}' {exc}")
+            if key not in datasets:
+                self.problems.append(f"{name}: '{key}' is not in BENCHMARK_DATASETS")
+        return parsed
 
     def _parsed(
         self,

@@ -62,7 +62,7 @@ def scan() -> tuple[dict[str, dict[str, Any]], dict[str, set[str]]]:
         entry = describer.describe(loaded)
         if loaded.datasets:
             entry |= _same_as(path, loaded.content, first)
-            found = prompts.languages([path, *entry["subsets"]], loaded.datasets)
+            found = prompts.languages([path, *entry["subsets"]], loaded.plain)
             languages.setdefault(path.split("/")[0], set()).update(found)
         entries[path] = entry
     return entries, languages

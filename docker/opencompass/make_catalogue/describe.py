@@ -51,6 +51,8 @@ _OBSTACLES = {
 
 _SUBJECTIVE = "a judge model compares open answers, which needs OpenCompass's subjective evaluation"
 
+_NO_PLACE = "it leaves the place of its data empty, for its user to fill in"
+
 _UNSCORED = "it has no evaluator, so it gives no score"
 
 _REGISTRIES = (
@@ -84,8 +86,8 @@ class Describer:
         modes = {mode(dataset) for dataset in loaded.datasets}
         sources: dict[Source, None] = {}
         rows: list[int | None] = []
-        for dataset in loaded.datasets:
-            found = self._find_sources(dataset)
+        for dataset, values in zip(loaded.datasets, loaded.plain, strict=True):
+            found = self._find_sources(dataset, values)
             sources.update(dict.fromkeys(found.sources))
             rows.append(found.num_rows)
         counted = [count for count in rows if count is not None]
@@ -101,17 +103,17 @@ class Describer:
         }
         return {key: value for key, value in entry.items() if value or value == 0}
 
-    def _find_sources(self, dataset: dict[str, Any]) -> Found:
-        arguments = {key: value for key, value in dataset.items() if key not in _LOADER_ONLY}
+    def _find_sources(self, dataset: dict[str, Any], values: dict[str, Any]) -> Found:
+        arguments = {key: value for key, value in values.items() if key not in _LOADER_ONLY}
         # Numbers (a length, a depth) choose rows, never files: needlebench alone has 50000 of them.
         words = {k: v for k, v in arguments.items() if not isinstance(v, (int, float))}
         found = self._find_once(words, dataset)
         if found.num_rows is None:
             return found
-        return self._find_once(arguments | {"reader_cfg": dataset.get("reader_cfg")}, dataset)
+        return self._find_once(arguments | {"reader_cfg": values.get("reader_cfg")}, dataset)
 
     def _find_once(self, arguments: dict[str, Any], dataset: dict[str, Any]) -> Found:
-        key = json.dumps(presets.plain(arguments), sort_keys=True)
+        key = json.dumps(arguments, sort_keys=True)
         if key not in self._found:
             self._found[key] = find_sources(dataset)
         return self._found[key]
@@ -142,7 +144,7 @@ def common_shots(loaded: Loaded) -> int | None:
     said = prompts.shots_in_name(loaded.path)
     if said is not None:
         return said
-    counts = {prompts.shots(dataset) for dataset in loaded.datasets}
+    counts = {prompts.shots(dataset) for dataset in loaded.plain}
     return counts.pop() if len(counts) == 1 else None
 
 
@@ -184,6 +186,8 @@ def _obstacle(dataset: dict[str, Any]) -> str:
     templates = list(presets.types_in((dataset.get("infer_cfg") or {}).get("prompt_template")))
     if any("Raw" in _class_name(template) for template in templates):
         return _RAW
+    if dataset.get("path") == "":
+        return _NO_PLACE
     kind = _resolve(_evaluator_config(dataset).get("type"))
     if kind is None:
         return _UNSCORED

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from ftbench.catalogue import Catalogue, choose
-from ftbench.preset import Preset, is_usable, normalise
+from ftbench.catalogue import Catalogue
+from ftbench.preset import Preset, choose, is_usable, normalise
 from make_catalogue.about import Indexed
 
 _NO_DATASETS = {
@@ -18,6 +18,9 @@ _NO_DATASETS = {
     "subjective",
 }
 """Folders of presets that are not one dataset: none of them stands for the folder."""
+
+_VERSIONS = {"livereasonbench"}
+"""Families whose presets are one benchmark at several dates, not parts of it."""
 
 _GROUPS = ("SuperGLUE", "GLUE", "CLUE", "FewCLUE")
 """Benchmarks whose parts are families of their own, such as SuperGLUE_BoolQ."""
@@ -66,13 +69,15 @@ def _defaults(catalogue: Catalogue, family: str, index: Sequence[Indexed]) -> tu
             return tuple(p.path for p in (listed if are_parts(listed) else listed[:1]))
     known = {preset.name for preset in usable}
     unique = [preset for preset in usable if preset.same_as not in known]
-    return tuple(preset.path for preset in unique) if are_parts(unique) else ()
+    is_whole = family not in _VERSIONS and are_parts(unique)
+    return tuple(preset.path for preset in unique) if is_whole else ()
 
 
 def are_parts(presets: Sequence[Preset]) -> bool:
-    """Whether presets can be one dataset: no subset is in two of them."""
+    """Whether presets can be one dataset: asked alike, and no subset is in two of them."""
     subsets = [subset for preset in presets for subset in preset.subsets]
-    return len(set(subsets)) == len(subsets)
+    is_alike = len({preset.shots for preset in presets}) == 1
+    return is_alike and len(set(subsets)) == len(subsets)
 
 
 def families(paths: Iterable[str]) -> list[str]:

@@ -27,7 +27,10 @@ _CHINESE_SHARE = 0.15
 """A Chinese prompt names its answers ``A`` to ``D`` and its columns in English."""
 
 _CODES = frozenset(
-    "ar bn cs de en es fa fr he hi hu id it ja ko nl pl pt ru sr sw te th tr vi deu eng fra".split()
+    (
+        "ar bn cs de en es fa fr he hi hu id it ja ko nl pl pt ru sr sw te th tr vi zh "
+        + "deu eng fra"
+    ).split()
 )
 _NAMES = frozenset(
     "arabic bengali finnish german japanese korean russian swahili telugu thai".split()
@@ -35,33 +38,36 @@ _NAMES = frozenset(
 
 _LEAST_CODES = 3
 
-_CHINESE_NAME = re.compile(r"(?i)(?:^|[-_/])(?:zh|cn)(?:$|[-_/.])")
+_CHINESE_NAME = re.compile(r"(?i)^chinese_|(?:^|[-_/])(?:zh|cn)(?:$|[-_/.])")
 
 
-_IN_NAME = re.compile(r"(?i)(?<!\d)(\d+)[-_]?shot")
+_IN_NAME = re.compile(r"(?i)(?<![\da-z])(\d+|zero|one)[-_]?shot")
+
+_WORDS = {"zero": 0, "one": 1}
 
 
 def shots_in_name(path: str) -> int | None:
     """Solved examples that the name of a preset promises, such as ``bbh_0shot_nocot_gen.py``."""
     said = _IN_NAME.search(path)
-    return int(said[1]) if said else None
+    if said is None:
+        return None
+    word = said[1].lower()
+    return int(word) if word.isdecimal() else _WORDS[word]
 
 
 def shots(dataset: dict[str, Any]) -> int | None:
     """Solved examples before each question; None where the config does not tell.
 
     Args:
-        dataset: OpenCompass dataset config.
+        dataset: OpenCompass dataset config in plain values, types by name.
     """
     inference = dataset.get("infer_cfg") or {}
     retriever = inference.get("retriever") or {}
-    if retriever.get(_FIXED) is not None:
+    if isinstance(retriever.get(_FIXED), list):
         return len(retriever[_FIXED])
     if retriever.get(_DRAWN):
         return int(retriever[_DRAWN])
-    if not str(getattr(retriever.get("type"), "__name__", retriever.get("type"))).endswith(
-        "ZeroRetriever"
-    ):
+    if not str(retriever.get("type")).endswith("ZeroRetriever"):
         return None
     counts = {_shots_in(template) for template in _templates(inference)}
     return counts.pop() if len(counts) == 1 else None
@@ -107,7 +113,7 @@ def languages(names: Sequence[str], datasets: Iterable[dict[str, Any]]) -> set[s
 
     Args:
         names: Of the family, its presets and subsets.
-        datasets: OpenCompass dataset configs of one preset.
+        datasets: OpenCompass dataset configs of one preset, in plain values.
     """
     words = {word for name in names for word in re.split(r"[-_./]", name.lower())}
     if len(words & _CODES) >= _LEAST_CODES or len(words & _NAMES) >= _LEAST_CODES:

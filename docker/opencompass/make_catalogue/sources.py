@@ -103,7 +103,8 @@ def _patches(asked: list[Source]) -> Iterator[Any]:
             return dataset_id
         known = DATASETS_MAPPING.get(dataset_id, {})
         path = dataset_id if local_mode else known.get("local", dataset_id)
-        asked.append(_data_source(path))
+        if path:  # livemathbench leaves it to its user
+            asked.append(_data_source(path))
         return posixpath.join(_ELSEWHERE, path)
 
     def from_hub(repo_id: Any = None, *args: Any, **kwargs: Any) -> None:

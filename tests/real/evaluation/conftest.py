@@ -82,7 +82,13 @@ class Program:
     home: Path
 
     def environment(self, output: Path, datasets: str, **variables: str) -> dict[str, str]:
-        """The variables of a run; nothing of the tests' own environment but PATH."""
+        """The variables of a run; nothing of the tests' own environment but PATH.
+
+        LIMIT is no variable of the contract: it stands for the option of that name of each dataset.
+        """
+        if limit := variables.pop("LIMIT", ""):
+            options = {name: {"limit": int(limit)} for name in datasets.split(",")}
+            variables["DATASET_OPTIONS"] = json.dumps(options)
         return {
             "PATH": os.environ["PATH"],
             "HOME": str(self.home),

@@ -271,7 +271,7 @@ def score(folder: Path, port: int, only: tuple[str, ...] = ()) -> None:
     def done(abbr: str, reason: Any) -> None:
         reasons[abbr] = None if reason is None else f"{reason.kind}: {reason.message}"
 
-    scorer = Scorer(folder / "scratch", 3, 200.0, done, [folder.parent / "secrets"])
+    scorer = Scorer(folder / "scratch", 3, 200.0, done, None, [folder.parent / "secrets"])
     for abbr, dataset in presets.items():
         dataset["reader_cfg"]["test_range"] = f"[:{len(rows[abbr])}]"
         task = {"models": [{"abbr": "m"}], "datasets": [[dataset]]}

@@ -6,6 +6,7 @@ the tiny checkpoint: whatever it answers, every dataset ends ok.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import subprocess
 from collections.abc import Iterator
@@ -54,22 +55,24 @@ def runs(program: Program, tmp_path_factory: pytest.TempPathFactory) -> Runs:
     lines.write_text(json.dumps(script()), encoding="utf-8")
     program = replace(program, data=data)
     outputs = [tmp_path_factory.mktemp(name) for name in ("scripted", "tiny")]
-    commands = [[SCRIPTED, lines], [PROGRAM]]
-    processes = [
-        subprocess.Popen(
-            [program.python, *command],
-            env=program.environment(output, NAMES, **SETTINGS),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
-        for command, output in zip(commands, outputs, strict=True)
-    ]
-    return Runs(*map(_finish, processes, outputs))
+    with contextlib.ExitStack() as stack:
+        processes = []
+        for command, output in zip(([SCRIPTED, lines], [PROGRAM]), outputs, strict=True):
+            process = subprocess.Popen(
+                [program.python, *command],
+                env=program.environment(output, NAMES, **SETTINGS),
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                text=True,
+            )
+            # Should the other one fail; a program that has ended is not killed.
+            stack.callback(process.kill)
+            processes.append(process)
+        return Runs(*map(_finish, processes, outputs))
 
 
 def _finish(process: subprocess.Popen[str], output: Path) -> Finished:
-    printed, _ = process.communicate(timeout=600)
+    printed, _ = process.communicate(timeout=900)
     assert process.returncode == 0, printed
     return Finished(output, printed, read_result(RunFiles(output).result))
 
