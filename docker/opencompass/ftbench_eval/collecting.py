@@ -136,7 +136,7 @@ class Collector:
             **dataclasses.asdict(self._count_answers(abbr, scored.samples)),
         )
         counts = f"{completed} of {expected} samples"
-        if bad := trouble([self._progress.subset(abbr)]):
+        if bad := trouble([self._progress.subset(subset.result_abbr)]):
             counts += f", {bad}"
         self._output.say(f"{self._label(abbr)}: {scored.metric} {scored.score:.2f} ({counts})")
         self._say_dataset(dataset)
