@@ -11,10 +11,12 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from ftbench.errors import Problem
 from ftbench.options import OPTION_NAMES, DatasetOptions, contradictions, wrong_values
+from ftbench.own_rows import own_name
 from ftbench.preset import normalise
 
 _OVERRIDE = re.compile(
@@ -154,7 +156,11 @@ def _named(key: str, names: Sequence[str]) -> str | None:
     """The chosen dataset that a key means; case and punctuation do not matter."""
     if key in names:
         return key
-    return next((name for name in names if normalise(name) == normalise(key)), None)
+    wanted = normalise(key)
+    by_name = next((name for name in names if normalise(name) == wanted), None)
+    # Whether "mine.py" is a file, which tables show as "mine", only the catalogue can tell.
+    python = (name for name in names if name.endswith(".py"))
+    return by_name or next((n for n in python if normalise(own_name(Path(n))) == wanted), None)
 
 
 def _not_chosen(key: str, names: Sequence[str]) -> Problem:

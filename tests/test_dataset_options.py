@@ -119,6 +119,11 @@ def test_one_wrong_option_gets_one_message(override: str, problem: str) -> None:
     assert problems_of(override) == [problem]
 
 
+def test_a_python_file_may_be_meant_by_its_name_in_tables() -> None:
+    overrides = ["datasets=[mine.py,sub/other.py]", "per_dataset.mine.limit=2"]
+    assert compose(*overrides, "per_dataset.other.limit=3").per_dataset["mine"].limit == 2
+
+
 def test_all_wrong_options_come_at_once() -> None:
     assert problems_of(
         "limit=0",

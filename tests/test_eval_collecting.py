@@ -44,7 +44,8 @@ class Run:
         checked = {}
         for run, correct in enumerate(([True, False], [True, True])):
             abbr = f"s_run{run + 1}"
-            config = Subset(abbr, "d", "s", "p", "ppl", CONFIG, False, run, 2, (1, 2), "s")
+            runs = {"run": run, "runs": 2, "pass_k": (1, 2), "result_abbr": "s"}
+            config = Subset(abbr, "d", "s", "p", "ppl", CONFIG, **runs)
             checked[abbr] = Checked(config, rows=2)
             details = [{"correct": [c], "pred": ["a"], "answer": ["b"]} for c in correct]
             score = 50.0 * sum(correct)

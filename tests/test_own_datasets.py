@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from ftbench.config import DatasetConf
 from ftbench.errors import ConfigError
 from ftbench.own_rows import own_name, read_rows
 from ftbench.plan import DatasetPlan, Mount
@@ -48,6 +49,13 @@ def test_files_become_datasets(world: Path) -> None:
     assert [m for m in plan.mounts if m.source.is_file()] == [
         Mount(Path(path), path) for path in paths.values()
     ]
+
+
+def test_options_of_a_file_go_by_its_name_in_tables(world: Path) -> None:
+    own = {"mine": DatasetConf(limit=2), "my_trivia": DatasetConf(limit=3)}
+    config = make_config(datasets=["mine.py", "my trivia.csv"], per_dataset=own)
+    plan = planned(config, make_host(world))
+    assert [d.options.limit for d in plan.datasets] == [2, 3]
 
 
 def test_a_presets_own_path_is_no_file(world: Path) -> None:
