@@ -129,7 +129,11 @@ def _bring_data(
         return dataclasses.replace(chosen, problems=tuple(problems))
     folder = data.gather(chosen.sources, chosen.data_dir, access.host)
     access = dataclasses.replace(access, data_dir=folder)
-    fetched = data.fetch(chosen.sources, access, console)
+    try:
+        fetched = data.fetch(chosen.sources, access, console)
+    except KeyboardInterrupt:
+        _say(console, "interrupted; the same command goes on with the download")
+        raise
     missing = data.still_missing(fetched, access)
     problems = [item.problem for item in fetched if item.problem]
     return dataclasses.replace(

@@ -27,6 +27,9 @@ PENDING = "pending"
 """PENDING stands only in a result in progress; a collected result never has it."""
 STATUSES = (OK, PARTIAL, FAILED, TIMEOUT, SKIPPED, PENDING)
 
+RULE_ONLY = "rule-only"
+"""Label of a cascade without its judge: what the rules do not accept counts as wrong."""
+
 VARIABLES: dict[str, str] = {
     "BENCHMARK_DATASETS": "comma-separated dataset names; empty: nothing to do",
     "BASE_MODEL": "Hugging Face id or path of the base (or full) model",
@@ -179,7 +182,7 @@ class SubsetResult:
         unextracted: Samples from whose prediction the evaluator took no answer; None when unknown.
         mean_output_tokens: Mean length of the predictions in tokens; None when unknown.
         repeats: How often every row was asked (``num_runs``); expected counts them all.
-        label: What a reader must know of the score, such as ``rule-only``; or empty.
+        label: What a reader must know of the score: RULE_ONLY, who judged, or empty.
         unknown_why: Why the correctness of some samples is not known, or empty.
         seconds: Inference time, in seconds.
         preset: OpenCompass preset file, below ``opencompass/configs/datasets``.

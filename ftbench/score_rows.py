@@ -40,7 +40,7 @@ class ScoreRow:
         aggregation: How score came about, such as ``mean of 57 subsets``.
         what: Metric, label and aggregation; a group's metric only where its dataset's is another.
         completed, expected: Samples.
-        label: What a reader must know of the score in a word, such as ``rule-only``; or empty.
+        label: What a reader must know of the score, such as ``rule-only``; or empty.
         seconds: Inference time; None for a group.
     """
 

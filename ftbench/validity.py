@@ -12,7 +12,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from ftbench.aggregates import group_subsets
-from ftbench.schema import DatasetResult, Result, Sample, SubsetResult
+from ftbench.schema import RULE_ONLY, DatasetResult, Result, Sample, SubsetResult
 
 
 @dataclass(frozen=True)
@@ -131,7 +131,7 @@ def flags(subsets: Sequence[SubsetResult], threshold: float) -> tuple[str, ...]:
     metrics = sorted({s.metric for s in subsets if s.score is not None})
     if len(metrics) > 1:
         sentences += [f"it is a mean over different metrics ({', '.join(metrics)})"]
-    return (*sentences, *_label_flags(subsets))
+    return (*sentences, *_rule_flags(subsets))
 
 
 def flagged(result: Result, threshold: float) -> Result:
@@ -145,7 +145,7 @@ def flagged(result: Result, threshold: float) -> Result:
 
 
 def labels(subsets: Iterable[SubsetResult]) -> tuple[str, ...]:
-    """What a reader must know of the scores in a word, such as ``rule-only``, each once."""
+    """What a reader must know of the scores, such as ``rule-only`` or who judged, each once."""
     return tuple(dict.fromkeys(subset.label for subset in subsets if subset.label))
 
 
@@ -188,14 +188,13 @@ def _flagged(dataset: DatasetResult, threshold: float) -> DatasetResult:
     )
 
 
-def _label_flags(subsets: Sequence[SubsetResult]) -> list[str]:
+def _rule_flags(subsets: Sequence[SubsetResult]) -> list[str]:
     scored = [subset for subset in subsets if subset.score is not None]
-    sentences = []
-    for label in labels(scored):
-        count = sum(subset.label == label for subset in scored)
-        which = "its score is" if count == len(scored) else f"{count} of {len(scored)} scores are"
-        sentences += [f"{which} {label}"]
-    return sentences
+    count = sum(subset.label == RULE_ONLY for subset in scored)
+    if not count:
+        return []
+    which = "its score is" if count == len(scored) else f"{count} of {len(scored)} scores are"
+    return [f"{which} {RULE_ONLY}: what the rules do not accept counts as wrong"]
 
 
 def _is_unextracted(sample: Sample) -> bool | None:

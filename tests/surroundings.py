@@ -18,7 +18,10 @@ NOW = 1_800_000_000.0
 
 CATALOGUE = Catalogue(
     opencompass_version="0.5.4",
-    families={"gsm8k": "gsm8k/gsm8k_gen.py", "mmlu": "mmlu/mmlu_gen.py", "hle": "hle/hle_gen.py"},
+    families={
+        name: f"{name}/{name}_gen.py"
+        for name in ("gsm8k", "mmlu", "hle", "essays", "sums", "tools")
+    },
     aliases={"both": ("gsm8k", "mmlu")},
     downloads={},
     entries={
@@ -38,6 +41,30 @@ CATALOGUE = Catalogue(
             "sources": [["download", "data/mmlu"]],
         },
         "hle/hle_gen.py": {"mode": "gen", "subsets": ["hle"], "sources": [["hub", "cais/hle"]]},
+        "essays/essays_gen.py": {
+            "mode": "gen",
+            "subsets": ["essays"],
+            "needs": ["judge"],
+            "evaluators": ["GenericLLMEvaluator"],
+        },
+        "essays/essays_prm_gen.py": {
+            "mode": "gen",
+            "subsets": ["essays"],
+            "needs": ["judge"],
+            "evaluators": ["LiveMathBenchEvaluator"],
+        },
+        "sums/sums_gen.py": {
+            "mode": "gen",
+            "subsets": ["sums"],
+            "needs": ["judge_optional"],
+            "evaluators": ["CascadeEvaluator"],
+        },
+        "tools/tools_gen.py": {
+            "mode": "gen",
+            "subsets": ["tools"],
+            "needs": ["code", "network"],
+            "evaluators": ["BigCodeBenchEvaluator"],
+        },
     },
 )
 

@@ -407,17 +407,17 @@ BAD_WORLD = [
     ),
     Bad(
         "missing data and no network",
-        ["model.adapter=adapter", "datasets=[mmlu,gsm8k,ScienceQA]", *LOCAL],
+        ["model.adapter=adapter", "datasets=[mmlu,gsm8k,medmcqa]", *LOCAL],
         f"{PREFLIGHT}: 2 problems\n"
         "1. dataset mmlu: its data is not at {root}/data/data/mmlu, and "
         f"{SERVER} cannot be reached: connection refused\n"
         f"  try: put {SERVER}/datasets/data/mmlu.zip into {{root}}/data/data by hand, "
         "as it is or unpacked, or say where they are with data_dir=DIR (the folder that contains "
         "data/), or set FTBENCH_DATA_URL to a mirror\n"
-        "2. dataset ScienceQA: its data is not at "
-        "{home}/.cache/huggingface/hub/datasets--derek-thomas--ScienceQA, and "
+        "2. dataset medmcqa: its data is not at "
+        "{home}/.cache/huggingface/hub/datasets--openlifescienceai--medmcqa, and "
         "https://huggingface.co cannot be reached: connection refused\n"
-        "  try: copy that folder from a machine that has downloaded derek-thomas/ScienceQA, "
+        "  try: copy that folder from a machine that has downloaded openlifescienceai/medmcqa, "
         "or set HF_ENDPOINT to a mirror",
         variables={"http_proxy": PROXY, "https_proxy": PROXY},
     ),

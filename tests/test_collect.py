@@ -98,11 +98,15 @@ def test_collect_flags_and_says_so_in_the_summary(tmp_path: Path) -> None:
     write_result(plan.files.result, done)
     write_opencompass_results(plan.files, done)
 
-    flags = ("7 of 16 answers (44 %) reached the generation limit", "its score is rule-only")
+    flags = (
+        "7 of 16 answers (44 %) reached the generation limit",
+        "its score is rule-only: what the rules do not accept counts as wrong",
+    )
     assert collect(plan, DONE).datasets[1].flags == flags
     assert plan.files.summary_csv.read_text().splitlines()[-1] == (
         "gsm8k,45.7,accuracy,ok,16,16,,dataset,,0.4375,0.25,,9.5,rule-only,"
-        "7 of 16 answers (44 %) reached the generation limit; its score is rule-only"
+        "7 of 16 answers (44 %) reached the generation limit; its score is rule-only: "
+        "what the rules do not accept counts as wrong"
     )
 
 

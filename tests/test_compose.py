@@ -69,7 +69,8 @@ def test_every_option_composes(option: str) -> None:
         (
             "suite=quik",
             "suite=quik: there is no 'quik' in suite; did you mean 'quick'?\n"
-            "  try: suite= one of core, none, quick",
+            "  try: suite= one of chinese, code, core, instruction, knowledge, math, none, quick, "
+            "reasoning",
         ),
         ("suite=null", "suite=null: suite needs the name of an option\n  try: leave suite out"),
         (

@@ -70,7 +70,7 @@ def test_shots_in_name_is_what_a_preset_promises(name: str, count: int | None) -
         ),
         (["mmlu/mmlu_gen.py"], "There is a single choice question: {input}", {"english"}),
         (["drop/drop_gen.py"], "Q: {question}", set()),
-        (["mgsm/mgsm_gen.py", "mgsm_bn", "mgsm_de", "mgsm_zh"], "{question}", {"multilingual"}),
+        (["mgsm/mgsm_gen.py", "mgsm_bn", "mgsm_de", "mgsm_sw"], "{question}", {"multilingual"}),
         (["teval/teval_zh_gen.py"], "{prompt}", {"chinese"}),
         (["simple/chinese_gen.py", "traditional_chinese_medicine"], "{prompt}", set()),
     ],
@@ -134,9 +134,9 @@ def test_read_index_has_every_row_of_the_index() -> None:
 
 
 def test_are_parts_wants_other_subsets_asked_alike() -> None:
-    english = Preset("a", "f/a.py", "gen", ("en",), "f", shots=0)
-    chinese = Preset("b", "f/b.py", "gen", ("zh",), "f", shots=0)
-    few_shot = Preset("c", "f/c.py", "gen", ("zh-few",), "f", shots=5)
+    english = Preset("f_en_gen", "f/a.py", "gen", ("en",), "f")
+    chinese = Preset("f_zh_gen", "f/b.py", "gen", ("zh",), "f")
+    few_shot = Preset("f_zh_5shot_gen", "f/c.py", "gen", ("zh-few",), "f")
     assert are_parts([english, chinese])
     assert not are_parts([english, english])
     assert not are_parts([english, few_shot])

@@ -77,6 +77,14 @@ def test_make_plan_fills_the_contract_with_the_program(world: Path) -> None:
         "SCORING_TIMEOUT_S": "1800",
         "SCORING_WORKERS": "2",
         "COMPASS_DATA_CACHE": str(world / "compass"),
+        "JUDGE_MODEL": "",
+        "JUDGE_API_BASE": "",
+        "JUDGE_TEMPERATURE": "0.0",
+        "JUDGE_MAX_OUT_LEN": "4096",
+        "JUDGE_TIMEOUT_S": "120",
+        "JUDGE_RETRIES": "5",
+        "JUDGE_CONCURRENCY": "8",
+        "ALLOW_OUTSIDE_SERVICES": "false",
         "OMP_NUM_THREADS": "4",
         "HF_HUB_CACHE": str(world / "hub"),
         "HF_HUB_OFFLINE": "1",
@@ -108,13 +116,38 @@ def test_network_is_on_only_when_named(
     host = make_host(world, secrets={"OC_JUDGE_API_KEY": "key-123", "HF_TOKEN": "hf-123"})
     plan = planned(make_config(datasets=[dataset], runtime__network=asked), host)
     assert plan.network == network
-    # Secrets go where the network goes, and only their names are written.
-    assert plan.secrets == (("HF_TOKEN", "OC_JUDGE_API_KEY") if network else ())
+    # Secrets go where they are needed, and only their names are written.
+    assert plan.secrets == (("HF_TOKEN",) if network else ())
     # Models and data are on this machine; only a judge or a benchmark's own server is asked.
     assert plan.environment["HF_HUB_OFFLINE"] == "1"
     write_plan(plan)
     text = plan.files.plan.read_text()
     assert "key-123" not in text and "hf-123" not in text
+
+
+JUDGE = {"judge__model": "grader", "judge__api_base": "http://gpu-box:8000/v1"}
+
+
+@pytest.mark.parametrize("dataset", ["essays", "sums"])
+def test_a_judge_gets_network_key_and_variables_where_it_is_asked(
+    dataset: str, world: Path
+) -> None:
+    host = make_host(world, secrets={"OC_JUDGE_API_KEY": "key-123", "HF_TOKEN": "hf-123"})
+    plan = planned(make_config(datasets=[dataset], **JUDGE), host)
+    assert (plan.network, plan.secrets) == ("bridge", ("OC_JUDGE_API_KEY",))
+    assert plan.environment["JUDGE_MODEL"] == "grader"
+    assert plan.environment["JUDGE_API_BASE"] == "http://gpu-box:8000/v1"
+    assert plan.environment["HF_HUB_OFFLINE"] == "1"
+    without = planned(make_config(**JUDGE), host)
+    assert (without.network, without.secrets) == (None, ())
+    assert without.environment["JUDGE_MODEL"] == ""
+
+
+def test_a_service_outside_gets_a_network_when_it_is_allowed(world: Path) -> None:
+    config = make_config(datasets=["tools"], allow_outside_services=True)
+    plan = planned(config, make_host(world))
+    assert (plan.network, plan.environment["ALLOW_OUTSIDE_SERVICES"]) == ("bridge", "true")
+    assert planned(make_config(datasets=["tools"]), make_host(world)).network is None
 
 
 def test_mounts_are_read_only_but_the_run_folder(world: Path) -> None:

@@ -47,6 +47,14 @@ CHANGE_WITH_OTHERS: dict[str, dict[str, Any]] = {"pass_k": {"num_runs": 4, "pass
 
 CHANGE_NO_PREDICTION: dict[str, Any] = {
     "suite.name": "mine",
+    "allow_outside_services": True,
+    "judge.model": "grader",
+    "judge.api_base": "http://gpu-box:8000/v1",
+    "judge.temperature": 0.5,
+    "judge.max_out_len": 16,
+    "judge.request_timeout": 1,
+    "judge.retries": 0,
+    "judge.concurrency": 1,
     "backend.gpu_memory_utilization": 0.5,
     "runtime.name": "docker",
     "runtime.cpu_threads": 3,
@@ -74,7 +82,8 @@ CHANGE_NO_PREDICTION: dict[str, Any] = {
     "dry_run": True,
     "download": False,
 }
-"""Every other key; an image is held to the lock and the program by its labels."""
+"""Every other key, for a dataset without a judge; an image is held to the lock and the program by
+its labels."""
 
 NAME_FILES = {"model.adapter", "model.base", "data_dir"}
 """Keys whose files count, not their names."""
@@ -129,6 +138,22 @@ def test_fingerprint_is_the_same_for_options_of_all_and_of_each(world: Path) -> 
 @pytest.mark.parametrize("key", CHANGE_NO_PREDICTION)
 def test_fingerprint_stays_with(key: str, world: Path) -> None:
     assert fingerprint(world, with_key(key, CHANGE_NO_PREDICTION[key])) == fingerprint(world)
+
+
+JUDGE = {"judge__model": "grader", "judge__api_base": "http://gpu-box:8000/v1"}
+
+
+@pytest.mark.parametrize("dataset", ["essays", "sums"])
+def test_fingerprint_follows_the_judge_of_a_dataset_that_has_one(dataset: str, world: Path) -> None:
+    def judged(**changes: Any) -> str:
+        return fingerprint(world, make_config(datasets=[dataset], **(JUDGE | changes)))
+
+    assert judged(judge__model="other") != judged()
+    assert judged(judge__api_base="http://other/v1") != judged()
+    assert judged(judge__temperature=0.5) != judged()
+    assert judged(judge__max_out_len=16) != judged()
+    assert judged(judge__retries=0, judge__concurrency=1, judge__request_timeout=1) == judged()
+    assert fingerprint(world, make_config(datasets=[dataset])) != judged()
 
 
 def test_fingerprint_stays_with_the_caller(world: Path) -> None:

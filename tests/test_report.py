@@ -137,7 +137,7 @@ Code: Average Score: 35.0%
 Final Decision: True
 Flags:
   gsm8k: 7 of 16 answers (44 %) reached the generation limit
-  gsm8k: its score is rule-only
+  gsm8k: its score is rule-only: what the rules do not accept counts as wrong
 gsm8k: whether 16 of 16 samples are correct is not known"""
 
 
@@ -192,7 +192,7 @@ def test_feedback_json_has_groups_and_flags() -> None:
     value = json.loads(feedback_json(judged_result()))
     assert value["flags"] == [
         "gsm8k: 7 of 16 answers (44 %) reached the generation limit",
-        "gsm8k: its score is rule-only",
+        "gsm8k: its score is rule-only: what the rules do not accept counts as wrong",
     ]
     assert value["datasets"]["gsm8k"]["truncated_share"] == 0.4375
     assert value["datasets"]["gsm8k"]["label"] == "rule-only"

@@ -54,12 +54,12 @@ def test_evaluate_brings_data_before_it_makes_the_plan(world: World, server: Dat
 def test_evaluate_with_dry_run_says_what_would_be_downloaded(
     world: World, server: DataServer
 ) -> None:
-    assert world.evaluate("gsm8k ScienceQA", dry_run=True).exit_code == 0
+    assert world.evaluate("gsm8k medmcqa", dry_run=True).exit_code == 0
     data, hub = world.folder / "opencompass" / "data", world.folder / "huggingface" / "hub"
     assert (
         f"notes:\n  gsm8k: {server.url}{GSM8K} would be downloaded to {data}/gsm8k\n"
-        f"  ScienceQA: {server.url}/datasets/derek-thomas/ScienceQA would be downloaded to "
-        f"{hub}/datasets--derek-thomas--ScienceQA\n"
+        f"  medmcqa: {server.url}/datasets/openlifescienceai/medmcqa would be downloaded to "
+        f"{hub}/datasets--openlifescienceai--medmcqa\n"
     ) in world.printed
     assert server.seen == []
 
@@ -90,11 +90,11 @@ def test_evaluate_reports_every_dataset_whose_data_cannot_come(
 ) -> None:
     server.answers[GSM8K] = 404
     with pytest.raises(PreflightError) as caught:
-        world.evaluate("mmlu gsm8k siqa ScienceQA")
+        world.evaluate("mmlu gsm8k siqa medmcqa")
     assert [p.tried for p in caught.value.problems] == [
         "dataset gsm8k",
         "dataset siqa",
-        "dataset ScienceQA",
+        "dataset medmcqa",
     ]
     assert world.runtime.launched == []
 
@@ -115,3 +115,4 @@ def test_evaluate_makes_no_run_folder_before_the_data_is_here(
     with pytest.raises(KeyboardInterrupt):
         world.evaluate()
     assert not world.workspace.exists()
+    assert world.printed == "interrupted; the same command goes on with the download\n"

@@ -116,10 +116,18 @@ def test_flags_name_different_metrics_and_labels() -> None:
     f1 = replace(answered(), metric="f1", label="rule-only")
     assert flags([answered(), f1], 0.05) == (
         "it is a mean over different metrics (accuracy, f1)",
-        "1 of 2 scores are rule-only",
+        "1 of 2 scores are rule-only: what the rules do not accept counts as wrong",
     )
-    assert flags([f1], 0.05) == ("its score is rule-only",)
+    assert flags([f1], 0.05) == (
+        "its score is rule-only: what the rules do not accept counts as wrong",
+    )
     assert labels([f1, answered(), f1]) == ("rule-only",)
+
+
+def test_a_judges_name_is_a_label_and_no_flag() -> None:
+    judged = replace(answered(), label="judged by small-judge")
+    assert flags([judged], 0.05) == ()
+    assert labels([judged]) == ("judged by small-judge",)
 
 
 def test_flagged_marks_dataset_groups_and_subsets() -> None:

@@ -29,9 +29,11 @@ def bring_snapshot(repo_id: str, host: Host) -> int:
     """
     folder = hub_cache.repository(host.hub_dir, repo_id)
     mark = folder / hub_cache.UNFINISHED
+    lock = host.hub_dir / ".locks" / folder.name / "ftbench.lock"
     try:
-        folder.mkdir(parents=True, exist_ok=True)
-        with FileLock(folder / ".ftbench-lock"):
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(lock):
+            folder.mkdir(exist_ok=True)
             before = _size(folder)
             mark.touch()
             main = _snapshot(repo_id, host, "main")
@@ -40,6 +42,9 @@ def bring_snapshot(repo_id: str, host: Host) -> int:
             _remove_stale(folder)
             mark.unlink()
             return _size(folder) - before
+    except DownloadFailed:
+        _remove_if_empty(folder, mark)
+        raise
     except OSError as exc:
         if type(exc).__module__ != "builtins":
             raise  # of the hub's client, whose errors are OSErrors too
@@ -67,6 +72,12 @@ def _remove_stale(folder: Path) -> None:
     """Pieces of files that this version of the dataset does not have."""
     for piece in hub_cache.unfinished_files(folder):
         piece.unlink(missing_ok=True)
+
+
+def _remove_if_empty(folder: Path, mark: Path) -> None:
+    if [entry for entry in folder.iterdir() if entry != mark] == []:
+        mark.unlink(missing_ok=True)
+        folder.rmdir()
 
 
 def _explain(error: Exception, repo_id: str, host: Host, revision: str) -> str:

@@ -56,7 +56,9 @@ def need_in_words(need: str) -> str:
 def short_needs(needs: Collection[str]) -> list[str]:
     """Each need in two words; packages, of which some presets lack eight, together."""
     packages = [need.removeprefix(PACKAGE) for need in needs if need.startswith(PACKAGE)]
-    words = [_SHORT_NEEDS[need] for need in needs if need in _SHORT_NEEDS]
+    # A service is reached over the network anyway.
+    hidden = {NETWORK} if SERVICE in needs else set()
+    words = [_SHORT_NEEDS[need] for need in needs if need in _SHORT_NEEDS and need not in hidden]
     if len(packages) > 1:
         return [*words, f"{len(packages)} packages"]
     return words + [f"package {package}" for package in packages]

@@ -1,5 +1,6 @@
 """One archive over HTTP: what it is, and how it comes whatever the connection does."""
 
+import socket
 from pathlib import Path
 
 import pytest
@@ -55,6 +56,15 @@ def test_find_archive_takes_it_from_a_mirror() -> None:
     assert archive.url == "https://mirror:8000/oc/datasets/data/mmlu.zip"
     assert archive.server == "https://mirror:8000"
     assert archive.md5 == CATALOGUE.downloads["/mmlu/"][1]
+
+
+def test_why_unreachable_waits_for_a_silent_server_no_longer_than_it_must(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("ftbench.data.download._REACH_TIMEOUT_S", 0.1)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        assert why_unreachable(f"http://127.0.0.1:{silent.getsockname()[1]}") == "timed out"
 
 
 BODY = bytes(range(256)) * 4096  # 1 MiB

@@ -94,3 +94,4 @@ def test_a_dataset_that_the_hub_does_not_have(machine: Machine, server: DataServ
         f"its data is not at {machine.hub}/datasets--cais--hle, and {server.url} has no dataset "
         "of this name, or shows it to its owners only"
     )
+    assert not fetched.place.exists()

@@ -75,7 +75,7 @@ def test_run_note_shows_groups_flags_and_what_is_not_known(tmp_path: Path) -> No
         "**avg 35.00 \\*, mmlu 45.00, gsm8k 25.00 \\*** (ftbench: ok, 2 of 2 datasets)\n"
         "\n"
         "- \\* gsm8k: 7 of 16 answers (44 %) reached the generation limit\n"
-        "- \\* gsm8k: its score is rule-only\n"
+        "- \\* gsm8k: its score is rule-only: what the rules do not accept counts as wrong\n"
         "\n"
         "| dataset | score | weighted by samples | what it is | samples"
         " | truncated | empty | unextracted | tokens | status |\n"

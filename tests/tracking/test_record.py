@@ -323,7 +323,9 @@ def test_flags_stand_beside_the_scores_and_follow_the_threshold(store: Store) ->
     tags = store.client.get_run(recorded.run_id).data.tags
     assert tags["ftbench.flagged"] == "gsm8k"
     assert tags["ftbench.flags"] == (
-        "gsm8k: 7 of 16 answers (44 %) reached the generation limit; gsm8k: its score is rule-only"
+        "gsm8k: 7 of 16 answers (44 %) reached the generation limit; "
+        "gsm8k: its score is rule-only: "
+        "what the rules do not accept counts as wrong"
     )
     assert tags["ftbench.label.gsm8k"] == "rule-only"
     tags = store.client.get_run(trained).data.tags
@@ -333,7 +335,10 @@ def test_flags_stand_beside_the_scores_and_follow_the_threshold(store: Store) ->
     tracking.record(folder.plan, flagged(result, 0.5))
 
     tags = store.client.get_run(recorded.run_id).data.tags
-    assert tags["ftbench.flags"] == "gsm8k: its score is rule-only"
+    assert (
+        tags["ftbench.flags"] == "gsm8k: its score is rule-only: "
+        "what the rules do not accept counts as wrong"
+    )
 
 
 def test_partial_scores_are_not_written_to_the_training_run(store: Store) -> None:

@@ -134,6 +134,7 @@ class Collector:
             metrics=scored.metrics,
             completed=completed,
             correct_known=scored.correct_known,
+            unknown_why=scored.unknown_why,
             **dataclasses.asdict(self._count_answers(abbr, scored.samples)),
         )
         counts = f"{completed} of {expected} samples"
@@ -169,7 +170,7 @@ class Collector:
             result,
             read_json(self._files.predictions / model / f"{abbr}.json"),
             repeats=1,
-            compares_text=str(evaluator).rpartition(".")[2] == "AccEvaluator",
+            evaluator=str(evaluator).rpartition(".")[2],
         )
         if subset.judged:
             scored = with_verdicts(scored, result)
@@ -178,7 +179,7 @@ class Collector:
         own = subset.config["infer_cfg"]["inferencer"].get("max_out_len")
         limit = self._settings.max_out_len if own is None else own
         samples = count_tokens(scored.samples, self._count_tokens, limit)
-        return Scored(scored.metric, scored.score, scored.metrics, samples)
+        return dataclasses.replace(scored, samples=samples)
 
     def _count_tokens(self, texts: list[str]) -> list[int]:
         # A tokenizer of its own: one that inference uses at the same time is not thread-safe.

@@ -17,6 +17,7 @@ from ftbench.judge_client import JudgeClient
 from ftbench.schema import (
     FAILED,
     PENDING,
+    RULE_ONLY,
     DatasetResult,
     ModelFacts,
     Reason,
@@ -24,6 +25,7 @@ from ftbench.schema import (
     SubsetResult,
 )
 from ftbench.services import addresses
+from ftbench_eval import confinement
 from ftbench_eval.checks import Checked, check
 from ftbench_eval.collecting import Collector
 from ftbench_eval.hub_data import load_from_snapshots
@@ -42,9 +44,6 @@ from ftbench_eval.resume import partial_count, repair
 from ftbench_eval.scoring import Scorer
 from ftbench_eval.secret_files import loading_secrets, read_secret
 from ftbench_eval.settings import Settings
-
-RULE_ONLY = "rule-only"
-"""A cascade without its judge: what the rules do not accept counts as wrong."""
 
 _VERSIONS = ("opencompass", "torch", "transformers", "peft", "vllm")
 
@@ -111,7 +110,10 @@ class Evaluation:
             opencompass_type=", ".join(sorted(types)),
             chat_template=decision.chat_template,
             merged=bool(decision.merge_because),
-            notes=decision.notes + judge_notes(chosen) + self._repeat_notes(chosen),
+            notes=decision.notes
+            + judge_notes(chosen)
+            + self._repeat_notes(chosen)
+            + confinement.notes(s.preset for item in chosen for s in item.subsets),
         )
         self.progress.update(model=facts)
         return files, decision
@@ -162,6 +164,9 @@ class Evaluation:
     def _check(self, subset: Subset, decision: ModelDecision) -> Checked:
         if subset.role in decision.unsupported:
             return Checked(subset, reason=Reason("unsupported", decision.unsupported[subset.role]))
+        refused = confinement.refusal(subset.preset)
+        if refused:
+            return Checked(subset, reason=refused)
         return check(subset, self.settings.allow_outside_services)
 
     def _write_config(self, decision: ModelDecision, ready: Sequence[Checked]) -> Any:
@@ -188,6 +193,7 @@ class Evaluation:
             settings.scoring_timeout_s,
             collector.collect,
             self._judge(ready),
+            [settings.secrets_folder] if settings.secrets_folder else [],
         )
         unasked = []
         for item in ready:
@@ -275,7 +281,7 @@ class Evaluation:
         judged_samples = 0
         if subset.judged:
             forget_transcripts(self.files.results / self.settings.model_abbr, subset.abbr)
-            judged_samples = self.progress.subset(subset.abbr).expected
+            judged_samples = self.progress.subset(subset.result_abbr).expected
         network = self.settings.allow_outside_services and bool(addresses([evaluator]))
         self._scorer.submit(subset.abbr, task, judged_samples, network)
 

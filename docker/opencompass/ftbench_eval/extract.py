@@ -1,17 +1,19 @@
 """Reads OpenCompass's predictions and results of one subset: metrics unrounded, one row per sample.
 
-Needs neither torch nor OpenCompass. Correctness is published only where it reproduces the metric.
+Needs neither torch nor OpenCompass. Correctness is published only where it reproduces the metric;
+elsewhere it is None, and the reason is said.
 """
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 from ftbench.schema import Sample
+from ftbench_eval.details import RECORD, Row, Rows, read_rows, text
+from ftbench_eval.evaluator_kinds import FLAG_METRICS, NO_VERDICTS, why_unknown
 
 METRIC_WHITELIST = (
     "score",
@@ -29,10 +31,7 @@ METRIC_WHITELIST = (
 )
 """The order in which OpenCompass picks a headline. Source: summarizers/default.py, 0.5.4."""
 
-_NO_METRICS = ("bp", "sys_len", "ref_len", "type", "details")
-_CORRECT_KEYS = ("correct", "is_correct", "cascade_correct")
-_EXTRACTED_KEYS = ("pred", "prediction", "predictions", "extracted_answer")
-_REFERENCE_KEYS = ("answer", "answers", "refr", "refer", "references", "reference", "gold")
+_NO_METRICS = ("bp", "sys_len", "ref_len", "type", "details", RECORD)
 
 
 class Unscored(Exception):
@@ -56,6 +55,11 @@ class Scored:
     samples: tuple[Sample, ...]
 
     @property
+    def unknown_why(self) -> str:
+        """Why the correctness of some samples is not known, or empty."""
+        return next((s.unknown_why for s in self.samples if s.unknown_why), "")
+
+    @property
     def correct_known(self) -> int:
         """Samples whose correctness is known."""
         return sum(sample.correct is not None for sample in self.samples)
@@ -66,7 +70,7 @@ def read_scored(
     result: Any,
     predictions: Mapping[str, Mapping[str, Any]],
     repeats: int,
-    compares_text: bool,
+    evaluator: str,
 ) -> Scored:
     """Reads one subset.
 
@@ -75,29 +79,57 @@ def read_scored(
         result: Content of ``results/<model>/<abbr>.json``.
         predictions: Content of ``predictions/<model>/<abbr>.json``.
         repeats: How often every row was asked (``n`` of the dataset config).
-        compares_text: The evaluator counts a sample as correct exactly when prediction and
-            reference are the same text (AccEvaluator).
+        evaluator: Class name of its evaluator.
 
     Raises:
         Unscored: The evaluator reported an error or no numeric metric.
     """
     metrics = read_metrics(result)
     metric = headline(metrics)
-    score = metrics[metric]
     answers = [predictions[str(i)] for i in range(len(predictions))]
+    told = read_rows(result, evaluator, len(answers), repeats)
+    why = why_not_told(told, metrics, told.metric or FLAG_METRICS.get(evaluator, metric), evaluator)
     rows_per_repeat = max(1, len(answers) // repeats)
-    lookup = _lookup(result.get("details"), rows_per_repeat, compares_text)
-    samples = tuple(
-        _sample(abbr, answer, *divmod(position, rows_per_repeat), lookup)
-        for position, answer in enumerate(answers)
+    samples = []
+    for position, (answer, row) in enumerate(zip(answers, told.rows, strict=True)):
+        repeat, index = divmod(position, rows_per_repeat)
+        samples.append(_sample(abbr, answer, index, repeat, row, why))
+    return Scored(metric, metrics[metric], metrics, tuple(samples))
+
+
+def why_not_told(told: Rows, metrics: Mapping[str, float], metric: str, evaluator: str) -> str:
+    """Why the verdicts on a subset's samples cannot be published; empty when they can.
+
+    Args:
+        told: What the result says of every sample.
+        metrics: What OpenCompass reports.
+        metric: The one of them that is the share of correct samples.
+        evaluator: Class name.
+    """
+    correct = [row.correct for row in told.rows]
+    known = len(correct) - correct.count(None)
+    if told.why:
+        return told.why
+    if not known or evaluator in NO_VERDICTS:
+        return why_unknown(evaluator)
+    if known < len(correct):
+        return f"{evaluator} judged {known} of {len(correct)} samples"
+    if metric not in metrics:
+        return f"{evaluator} does not report {metric}, which its verdicts would give"
+    if reproduces(correct, metrics[metric], told.weights):
+        return ""
+    share = 100 * (_share(correct, told.weights) or 0.0)
+    return (
+        f"the verdicts on single samples give {share:.2f} %, "
+        f"where OpenCompass reports {metric} {metrics[metric]:.2f}"
     )
-    if not reproduces([sample.correct for sample in samples], score):
-        samples = tuple(replace(sample, correct=None) for sample in samples)
-    return Scored(metric, score, metrics, samples)
 
 
 def read_metrics(result: Any) -> dict[str, float]:
     """Every finite numeric metric of a result, in its order.
+
+    ``BaseEvaluator.evaluate`` leaves numpy's numbers in lists of one; some evaluators write their
+    numbers as text, which counts where there is nothing else.
 
     Raises:
         Unscored: There is none, or the evaluator reported an error.
@@ -105,15 +137,14 @@ def read_metrics(result: Any) -> dict[str, float]:
     if not isinstance(result, dict):
         raise Unscored("the result is not a JSON object")
     if "error" in result:
-        raise Unscored(f"the evaluator reported: {result['error']}")
-    metrics = {
+        raise Unscored(f"the evaluator reported: {_only(result['error'])}")
+    values = {key: _only(value) for key, value in result.items() if key not in _NO_METRICS}
+    numbers = {
         key: value
-        for key, value in result.items()
-        if key not in _NO_METRICS
-        and isinstance(value, int | float)
-        and not isinstance(value, bool)
-        and math.isfinite(value)
-    }
+        for key, value in values.items()
+        if isinstance(value, int | float) and not isinstance(value, bool)
+    } or {key: _parsed(value) for key, value in values.items() if isinstance(value, str)}
+    metrics = {key: value for key, value in numbers.items() if math.isfinite(value)}
     if not metrics:
         raise Unscored(f"no numeric metric among {', '.join(result) or 'nothing'}")
     return metrics
@@ -124,20 +155,28 @@ def headline(metrics: Mapping[str, float]) -> str:
     return next((name for name in METRIC_WHITELIST if name in metrics), next(iter(metrics)))
 
 
-def reproduces(correct: Sequence[bool | None], score: float) -> bool:
+def reproduces(correct: Sequence[bool | None], score: float, weights: Sequence[float] = ()) -> bool:
     """Whether the share of correct samples is the score, as percent or as a fraction.
 
     Args:
         correct: One per sample; any unknown makes the answer False.
-        score: As reported; some evaluators round it to two digits.
+        score: As reported; some evaluators round it, to two digits or more.
+        weights: What each sample counts; empty: all alike.
     """
-    known = [value for value in correct if value is not None]
-    if not known or len(known) < len(correct):
+    share = _share(correct, weights)
+    if share is None:
         return False
-    share = sum(known) / len(known)
-    return any(
-        abs(value - score) < 1e-6 or round(value, 2) == score for value in (100 * share, share)
-    )
+    rounded = [round(value, digits) for value in (100 * share, share) for digits in (2, 3, 4)]
+    values = [100 * share, share, *rounded, 100 * round(share, 4)]
+    return any(abs(value - score) < 1e-6 for value in values)
+
+
+def _share(correct: Sequence[bool | None], weights: Sequence[float]) -> float | None:
+    """The weighted share of correct samples, 0 to 1; None when it is not known."""
+    weights = weights or [1.0] * len(correct)
+    if None in correct or len(weights) != len(correct) or sum(weights) <= 0:
+        return None
+    return sum(w for w, right in zip(weights, correct, strict=True) if right) / sum(weights)
 
 
 def count_tokens(
@@ -157,85 +196,43 @@ def count_tokens(
     )
 
 
-_Found = tuple[str | None, str | None, bool | None]
-_Lookup = Callable[[int, int], _Found]
-
-
-def _lookup(details: Any, rows_per_repeat: int, compares_text: bool) -> _Lookup:
-    """A function from (repeat, row) to (extracted answer, reference, correct)."""
-    if isinstance(details, list) and len(details) == rows_per_repeat:
-        return lambda repeat, row: _from_list(details[row], repeat)
-    if isinstance(details, dict):
-        return lambda repeat, row: _from_dict(
-            details.get(str(repeat * rows_per_repeat + row)), compares_text
-        )
-    # A shorter list has lost rows, and nothing says which (MATHVerifyEvaluator).
-    return lambda _repeat, _row: (None, None, None)
-
-
-def _from_list(item: Any, repeat: int) -> _Found:
-    """BaseEvaluator.evaluate makes every value a list with one entry per repeat."""
-    if not isinstance(item, dict):
-        return None, None, None
-
-    def first(keys: Sequence[str]) -> Any:
-        for key in keys:
-            value = item.get(key)
-            if isinstance(value, list) and repeat < len(value):
-                return value[repeat]
-        return None
-
-    return _text(first(_EXTRACTED_KEYS)), _text(first(_REFERENCE_KEYS)), _bool(first(_CORRECT_KEYS))
-
-
-def _from_dict(item: Any, compares_text: bool) -> _Found:
-    """OpenICLEvalTask.format_details, for evaluators that give no details."""
-    if not isinstance(item, dict):
-        return None, None, None
-    extracted, reference = _text(item.get("predictions")), _text(item.get("references"))
-    correct = _bool(item.get("correct"))
-    if correct is None and compares_text:
-        correct = extracted == reference
-    return extracted, reference, correct
-
-
-def _sample(abbr: str, answer: Mapping[str, Any], repeat: int, row: int, lookup: _Lookup) -> Sample:
-    extracted, reference, correct = lookup(repeat, row)
+def _sample(
+    abbr: str, answer: Mapping[str, Any], index: int, repeat: int, row: Row, why: str
+) -> Sample:
+    gold, reference = answer.get("gold"), row.reference
+    if reference is None or reference == str(gold):
+        reference = text(gold)  # rather than a list as Python writes it
     return Sample(
         subset=abbr,
-        index=row,
+        index=index,
         prompt=_prompt(answer.get("origin_prompt")),
-        prediction=_text(answer.get("prediction")) or "",
-        extracted=extracted,
-        # What the evaluator compared with, rather than the dataset's raw answer.
-        reference=_text(answer.get("gold")) if reference is None else reference,
-        correct=correct,
+        prediction=text(answer.get("prediction")) or "",
+        extracted=row.extracted,
+        reference=reference,
+        correct=None if why else row.correct,
         repeat=repeat,
+        unknown_why=why,
     )
+
+
+def _only(value: Any) -> Any:
+    return value[0] if isinstance(value, list) and len(value) == 1 else value
+
+
+def _parsed(value: str) -> float:
+    try:
+        return float(value)
+    except ValueError:
+        return math.nan
 
 
 def _prompt(origin: Any) -> str:
     """The prompt as text: its turns, with their roles when there are several."""
     if not isinstance(origin, list):
-        return _text(origin) or ""
+        return text(origin) or ""
     turns = [turn if isinstance(turn, dict) else {"prompt": turn} for turn in origin]
-    texts = [_text(turn.get("prompt", turn.get("content"))) or "" for turn in turns]
+    texts = [text(turn.get("prompt", turn.get("content"))) or "" for turn in turns]
     if len(turns) == 1:
         return texts[0]
     roles = [str(turn.get("role", "")) for turn in turns]
-    return "\n\n".join(f"{role}: {text}" for role, text in zip(roles, texts, strict=True))
-
-
-def _text(value: Any) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    return json.dumps(value, ensure_ascii=False, default=str)
-
-
-def _bool(value: Any) -> bool | None:
-    """Evaluators say True, 1, 1.0 or numpy's equivalents; anything else is unknown."""
-    if isinstance(value, bool):
-        return value
-    if isinstance(value, int | float) and value in (0, 1):
-        return bool(value)
-    return None
+    return "\n\n".join(f"{role}: {said}" for role, said in zip(roles, texts, strict=True))

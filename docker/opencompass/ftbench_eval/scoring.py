@@ -5,12 +5,13 @@ from __future__ import annotations
 import contextlib
 import multiprocessing
 import os
-import shutil
+import re
 import signal
+import stat
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping, MutableMapping
+from collections.abc import Callable, Mapping, MutableMapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing import forkserver
 from multiprocessing.connection import wait
@@ -21,6 +22,7 @@ from typing import Any
 from ftbench.judge_client import JudgeClient
 from ftbench.schema import SECRET_NAMES, Reason
 from ftbench_eval.judge_service import JudgeDesk
+from ftbench_eval.program_host import remove_tree
 from ftbench_eval.reasons import LOG
 from ftbench_eval.scoring_child import ScoringJob, score_subset
 
@@ -28,7 +30,10 @@ _PRELOAD = [
     "opencompass.tasks",
     "opencompass.datasets",
     "opencompass.openicl.icl_evaluator",
+    "ftbench_eval.scoring_child",
 ]
+
+_LARGEST_RESULT = 2 << 30
 
 
 def start_fork_server(environ: MutableMapping[str, str]) -> None:
@@ -64,6 +69,7 @@ class Scorer:
         on_scored: Called in a thread of ours when a process is done, with the subset's abbr and
             the reason why it failed, or None.
         judge: Asks the judge model, or None. The processes get neither its key nor a network.
+        hidden: Files and folders that no scoring process may read: secrets.
     """
 
     def __init__(
@@ -73,9 +79,11 @@ class Scorer:
         timeout_s: float,
         on_scored: Callable[[str, Reason | None], None],
         judge: JudgeClient | None = None,
+        hidden: Sequence[Path] = (),
     ) -> None:
         self._judge = judge
         self._scratch = scratch
+        self._hidden = tuple(hidden)
         self._timeout_s = timeout_s
         self._on_scored = on_scored
         self._pool = ThreadPoolExecutor(workers, thread_name_prefix="scoring")
@@ -128,13 +136,17 @@ class Scorer:
         if judged_samples and self._judge is not None:
             desk = JudgeDesk(self._judge, judged_samples)
         line = None if desk is None else desk.line
-        job = ScoringJob(config, folder, self._scratch / f"{folder.name}.error", line, network)
+        parents = (os.getpid(), _fork_server_pid())
+        job = ScoringJob(config, folder, self._hidden, parents, line, network)
         process = self._context.Process(target=score_subset, args=(job,))
         try:
             reason = self._watch(process, job, desk)
+            if reason is None:
+                take_result(job)
+        except OSError as exc:
+            reason = Reason("scoring", f"the result could not be taken over: {exc}", LOG)
         finally:
-            shutil.rmtree(folder, ignore_errors=True)
-            job.error.unlink(missing_ok=True)
+            remove_tree(folder)
         if not self._stopped:
             self._on_scored(abbr, reason)
 
@@ -161,7 +173,9 @@ class Scorer:
             message = f"scoring took longer than {self._timeout_s:.0f} s"
             return Reason("scoring_timeout", message, LOG)
         if job.error.is_file():
-            kind, _, message = job.error.read_text(encoding="utf-8").strip().partition("\n")
+            kind, _, message = (
+                _read_own(job.error, job.scratch, 1 << 20).decode().strip().partition("\n")
+            )
             return Reason(kind, message, LOG)
         if process.exitcode:
             return Reason("scoring", f"the scoring process {_how(process.exitcode)}", LOG)
@@ -178,6 +192,41 @@ class Scorer:
             # Not less than this: the rest stands still as long as the judge thinks.
             if wait([sentinel], max(left, 0.5)):
                 return True
+
+
+def take_result(job: ScoringJob) -> None:
+    """Moves a scoring process's result, and a judge's transcripts, into the run folder.
+
+    Raises:
+        OSError: One is no plain file of a sane size.
+    """
+    if not job.result.parent.is_dir():
+        return
+    own = re.compile(re.escape(job.result.stem) + r"(_llm_judge)?(_replica\d+)?\.json")
+    for path in sorted(job.result.parent.iterdir()):
+        if own.fullmatch(path.name):
+            content = _read_own(path, job.scratch, _LARGEST_RESULT)
+            job.results.mkdir(parents=True, exist_ok=True)
+            temporary = job.results / f".{path.name}.part"
+            temporary.write_bytes(content)
+            temporary.replace(job.results / path.name)
+
+
+def _read_own(path: Path, scratch: Path, largest: int) -> bytes:
+    """The content of a file that a confined process left; follows no link that it made."""
+    parent = Path(os.path.realpath(scratch), path.parent.relative_to(scratch))
+    if Path(os.path.realpath(path.parent)) != parent:
+        raise OSError(f"{path.parent} is reached through a link")
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+    with os.fdopen(descriptor, "rb") as file:
+        facts = os.fstat(descriptor)
+        if not stat.S_ISREG(facts.st_mode) or facts.st_size > largest:
+            raise OSError(f"{path} is no plain file, or too large")
+        return file.read()
+
+
+def _fork_server_pid() -> int:
+    return int(getattr(forkserver._forkserver, "_forkserver_pid", 0) or 0)
 
 
 def _how(exit_code: int) -> str:

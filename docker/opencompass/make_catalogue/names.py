@@ -7,6 +7,7 @@ from collections.abc import Iterable, Sequence
 from ftbench.catalogue import Catalogue
 from ftbench.preset import Preset, choose, is_usable, normalise
 from make_catalogue.about import Indexed
+from make_catalogue.prompts import shots_in_name
 
 _NO_DATASETS = {
     "collections",
@@ -74,9 +75,9 @@ def _defaults(catalogue: Catalogue, family: str, index: Sequence[Indexed]) -> tu
 
 
 def are_parts(presets: Sequence[Preset]) -> bool:
-    """Whether presets can be one dataset: asked alike, and no subset is in two of them."""
+    """Whether presets can be one dataset: no subset is in two, nor in two numbers of examples."""
     subsets = [subset for preset in presets for subset in preset.subsets]
-    is_alike = len({preset.shots for preset in presets}) == 1
+    is_alike = len({shots_in_name(preset.name) for preset in presets}) == 1
     return is_alike and len(set(subsets)) == len(subsets)
 
 

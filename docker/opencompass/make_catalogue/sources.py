@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import builtins
 import contextlib
+import functools
 import glob
 import io
 import os
@@ -40,6 +41,8 @@ _FILE_FORMATS = {"json", "csv", "parquet", "text", "pandas", "arrow"}
 
 
 _PACKAGES = {"datasets", "huggingface_hub"}
+
+_HUB_FUNCTIONS = ("load_dataset", "load_from_disk", "snapshot_download", "hf_hub_download")
 
 
 _GATED = {"cais/hle"}
@@ -75,7 +78,8 @@ def find_sources(dataset: dict[str, Any]) -> Found:
     asked: list[Source] = []
     num_rows = None
     with contextlib.ExitStack() as stack:
-        for patch in _patches(asked):
+        stack.enter_context(_replaced(_hub_replacements(asked)))
+        for patch in _file_patches(asked):
             stack.enter_context(patch)
         stack.enter_context(contextlib.redirect_stdout(io.StringIO()))
         stack.enter_context(contextlib.redirect_stderr(io.StringIO()))
@@ -97,7 +101,9 @@ def _named_in(dataset: dict[str, Any]) -> tuple[Source, ...]:
     return tuple(dict.fromkeys(map(_data_source, [*known, *plain])))
 
 
-def _patches(asked: list[Source]) -> Iterator[Any]:
+def _hub_replacements(asked: list[Source]) -> dict[str, Callable[..., Any]]:
+    """By name, what notes the data that is asked for in place of bringing it."""
+
     def get_data_path(dataset_id: str, local_mode: bool = False) -> str:
         if posixpath.isabs(dataset_id):
             return dataset_id
@@ -111,24 +117,42 @@ def _patches(asked: list[Source]) -> Iterator[Any]:
         _note_hub(asked, repo_id or kwargs.get("path") or kwargs.get("repo_id"), kwargs)
         raise _Asked
 
-    replaced: dict[str, Callable[..., Any]] = {
-        "get_data_path": get_data_path,
-        "load_dataset": from_hub,
-        "load_from_disk": from_hub,
-        "snapshot_download": from_hub,
-        "hf_hub_download": from_hub,
-    }
-    # Loaders import these by name, so each module has its own.
+    return {"get_data_path": get_data_path} | dict.fromkeys(_HUB_FUNCTIONS, from_hub)
+
+
+@contextlib.contextmanager
+def _replaced(replacements: dict[str, Callable[..., Any]]) -> Iterator[None]:
+    """Puts the replacements wherever loaders have the originals, while it lasts."""
+    # Some 400 places, for each of some 1500 loaders: mock.patch would take half of the scan.
+    places = _places(len(sys.modules))
+    before = [vars(module)[name] for module, name in places]
+    for module, name in places:
+        setattr(module, name, replacements[name])
+    try:
+        yield
+    finally:
+        for (module, name), original in zip(places, before, strict=True):
+            setattr(module, name, original)
+
+
+@functools.cache
+def _places(num_modules: int) -> tuple[tuple[Any, str], ...]:
+    """Modules that have one of the replaced functions; loaders import them by name.
+
+    Args:
+        num_modules: Loaded now; with more of them there may be more places.
+    """
     modules = [m for n, m in list(sys.modules.items()) if n.startswith("opencompass.") and m]
+    found: list[tuple[Any, str]] = []
     for module in [datasets, huggingface_hub, *modules]:
-        for name, replacement in replaced.items():
+        for name in ("get_data_path", *_HUB_FUNCTIONS):
             current = vars(module).get(name)
             # A loader may call a function of its own load_dataset as well.
             if getattr(current, "__module__", "").split(".")[0] in _PACKAGES or (
                 name == "get_data_path" and current is not None
             ):
-                yield mock.patch.object(module, name, replacement)
-    yield from _file_patches(asked)
+                found.append((module, name))
+    return tuple(found)
 
 
 def _file_patches(asked: list[Source]) -> Iterator[Any]:
