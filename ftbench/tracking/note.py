@@ -6,13 +6,14 @@ between two markers, and the rest is never touched.
 
 from __future__ import annotations
 
+import html
 import re
 import shlex
 from dataclasses import dataclass
 
 from ftbench.plan import Plan
 from ftbench.schema import OK, Result
-from ftbench.score_rows import ANSWERS, INDENT, MARK, ScoreRow, cells, dataset_rows, flag_lines
+from ftbench.score_rows import ANSWERS, MARK, ScoreRow, cells, dataset_rows, flag_lines
 from ftbench.tracking.contents import flagged_names
 from ftbench.tracking.environment import redact
 from ftbench.tracking.names import MAX_TAG, cut, metric_key, model_label, setting_label
@@ -21,6 +22,9 @@ from ftbench.validity import notes
 
 BEGIN = "<!-- ftbench:begin -->"
 END = "<!-- ftbench:end -->"
+
+_MARK = f"\\{MARK}"
+_INDENT = "&emsp;"
 
 
 @dataclass(frozen=True)
@@ -63,7 +67,7 @@ def run_note(plan: Plan, result: Result, training: tuple[str, str] | None) -> st
     asked = f"{done} of {len(result.datasets)} datasets"
     lines = [f"{head} (ftbench: {overall_status(result)}, {asked})", ""]
     if sentences := flag_lines(result.datasets):
-        lines += [*(f"- {_cell(MARK)} {_cell(sentence)}" for sentence in sentences), ""]
+        lines += [*(f"- {_MARK} {_cell(sentence)}" for sentence in sentences), ""]
     if training:
         lines += [f"Training run: [{_cell(training[0])}]({training[1]})", ""]
     lines += _score_table(result)
@@ -122,7 +126,7 @@ def _section(rows: list[RunRow], left_out: int) -> list[str]:
         cells += [_score(row.scores[n], n, row.flagged) if n in row.scores else "" for n in names]
         lines += ["| " + " | ".join([*cells, row.status]) + " |"]
     if any(row.flagged for row in rows):
-        lines += ["", f"{_cell(MARK)} flagged: the benchmark run says why"]
+        lines += ["", f"{_MARK} flagged: the benchmark run says why"]
     return [*lines, "", f"… and {left_out} more"] if left_out else lines
 
 
@@ -134,7 +138,7 @@ def _score_line(scores: dict[str, float], flagged: frozenset[str]) -> str:
 def _score(value: float, name: str, flagged: frozenset[str]) -> str:
     # What is averaged from a flagged score is no better than that.
     is_flagged = name in flagged or (name == "avg" and bool(flagged))
-    return f"{value:.2f} {_cell(MARK)}" if is_flagged else f"{value:.2f}"
+    return f"{value:.2f}&nbsp;{_MARK}" if is_flagged else f"{value:.2f}"
 
 
 def _score_table(result: Result) -> list[str]:
@@ -149,7 +153,7 @@ def _score_table(result: Result) -> list[str]:
     lines += ["|" + "|".join("---" if head in left else "---:" for head in heads) + "|"]
     for row in rows:
         line = " | ".join(map(_cell, _score_cells(row, has_means)))
-        lines += [f"| {INDENT * row.depth}{line} |"]
+        lines += [f"| {_INDENT * row.depth}{line} |"]
     return lines
 
 
@@ -161,8 +165,9 @@ def _score_cells(row: ScoreRow, has_means: bool) -> tuple[str, ...]:
 
 
 def _cell(text: str) -> str:
-    escaped = re.sub(r"([\\|\[\]<>*_`])", r"\\\1", redact(text))
-    return " ".join(escaped.split())
+    # MLflow's Markdown shows the backslash before a "<", trims cells and wraps before a mark.
+    escaped = re.sub(r"([\\|\[\]*_`])", r"\\\1", html.escape(redact(text), quote=False))
+    return " ".join(escaped.split()).replace(f" {_MARK}", f"&nbsp;{_MARK}")
 
 
 def _code(text: str) -> str:

@@ -64,7 +64,7 @@ def test_run_note_says_why_there_is_no_score(tmp_path: Path) -> None:
         "| gsm8k |  | accuracy, single subset | 0/16 |  |  |  | "
         r" | failed: ValueError: prompt \| too long |"
     ) in note.splitlines()
-    assert r"Failed: no \<weights\>" in note.splitlines()
+    assert r"Failed: no &lt;weights&gt;" in note.splitlines()
 
 
 def test_run_note_shows_groups_flags_and_what_is_not_known(tmp_path: Path) -> None:
@@ -72,7 +72,7 @@ def test_run_note_shows_groups_flags_and_what_is_not_known(tmp_path: Path) -> No
     note = run_note(plan_of(tmp_path, TrackingPlan("none"), result), flagged(result, 0.05), None)
 
     assert note.startswith(
-        "**avg 35.00 \\*, mmlu 45.00, gsm8k 25.00 \\*** (ftbench: ok, 2 of 2 datasets)\n"
+        "**avg 35.00&nbsp;\\*, mmlu 45.00, gsm8k 25.00&nbsp;\\*** (ftbench: ok, 2 of 2 datasets)\n"
         "\n"
         "- \\* gsm8k: 7 of 16 answers (44 %) reached the generation limit\n"
         "- \\* gsm8k: its score is rule-only: what the rules do not accept counts as wrong\n"
@@ -81,12 +81,12 @@ def test_run_note_shows_groups_flags_and_what_is_not_known(tmp_path: Path) -> No
         " | truncated | empty | unextracted | tokens | status |\n"
         "|---|---:|---:|---|---:|---:|---:|---:|---:|---|\n"
         "| mmlu | 45.00 | 57.00 | accuracy, mean of 3 subsets | 40/40 | 0 % |  |  |  | ok |\n"
-        "| \u2003mmlu-all | 36.25 | 57.00 | mean of 2 groups | 40/40 | 0 % |  |  |  | ok |\n"
-        "| \u2003\u2003mmlu-stem | 62.50 | 68.75 | mean of 2 subsets | 32/32"
+        "| &emsp;mmlu-all | 36.25 | 57.00 | mean of 2 groups | 40/40 | 0 % |  |  |  | ok |\n"
+        "| &emsp;&emsp;mmlu-stem | 62.50 | 68.75 | mean of 2 subsets | 32/32"
         " | 0 % |  |  |  | ok |\n"
-        "| \u2003\u2003mmlu-other | 10.00 | 10.00 | single subset | 8/8"
+        "| &emsp;&emsp;mmlu-other | 10.00 | 10.00 | single subset | 8/8"
         " | 0 % |  |  |  | ok |\n"
-        "| gsm8k | 25.00 \\* |  | accuracy, rule-only, single subset | 16/16"
+        "| gsm8k | 25.00&nbsp;\\* |  | accuracy, rule-only, single subset | 16/16"
         " | 44 % | 0 % |  | 140 | ok |\n"
     )
     assert "- gsm8k: whether 16 of 16 samples are correct is not known\n" in note
@@ -131,8 +131,8 @@ def test_training_note_marks_flagged_scores_and_what_is_averaged_from_them() -> 
     flagged_row = replace(ROW, name="b", flagged=frozenset({"mmlu"}))
     note = training_note("", [flagged_row, replace(ROW, scores={"avg": 1.0, "gsm8k": 1.0})])
     assert note is not None
-    assert "**Benchmark: avg 54.00 \\*, mmlu 62.30 \\*** ([b]" in note
-    assert "| [b](#/experiments/1/runs/r1) | 54.00 \\* | 62.30 \\* |  | ok |\n" in note
+    assert "**Benchmark: avg 54.00&nbsp;\\*, mmlu 62.30&nbsp;\\*** ([b]" in note
+    assert "| [b](#/experiments/1/runs/r1) | 54.00&nbsp;\\* | 62.30&nbsp;\\* |  | ok |\n" in note
     assert "| 1.00 |  | 1.00 | ok |\n\n\\* flagged: the benchmark run says why\n" in note
 
 

@@ -330,7 +330,7 @@ def test_flags_stand_beside_the_scores_and_follow_the_threshold(store: Store) ->
     assert tags["ftbench.label.gsm8k"] == "rule-only"
     tags = store.client.get_run(trained).data.tags
     assert tags["ftbench.flagged"] == "gsm8k"
-    assert "mmlu 54.17, gsm8k 25.00 \\***" in tags["mlflow.note.content"]
+    assert "mmlu 54.17, gsm8k 25.00&nbsp;\\***" in tags["mlflow.note.content"]
 
     tracking.record(folder.plan, flagged(result, 0.5))
 
