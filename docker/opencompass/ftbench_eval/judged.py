@@ -68,7 +68,8 @@ def count_unjudged(samples: tuple[Sample, ...]) -> tuple[int, str]:
     reasons = [
         sample.unknown_why
         for sample in samples
-        if sample.unknown_why and sample.unknown_why not in (SCORE_ONLY, NOT_THE_METRIC)
+        if sample.judge_reply is not None
+        and sample.unknown_why not in ("", SCORE_ONLY, NOT_THE_METRIC)
     ]
     return len(reasons), max(reasons, key=reasons.count) if reasons else ""
 
