@@ -11,7 +11,6 @@ import multiprocessing
 import os
 import resource
 import tempfile
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -149,22 +148,18 @@ def _redirect_dataset_cache(folder: Path) -> None:
     import datasets
     import evaluate
 
-    for source in _folders(Path(datasets.config.HF_DATASETS_CACHE)):
-        # One level down: the builders "json" and "csv" stand for every dataset of theirs.
-        (folder / source.name).mkdir()
-        for kept in _folders(source):
-            (folder / source.name / kept.name).symlink_to(kept)
+    cache = Path(datasets.config.HF_DATASETS_CACHE)
+    # <dataset>/<config>/<version>/<hash>: the lock of a hash's folder stands beside it.
+    for kept in (path for path in cache.glob("*/*/*/*") if path.is_dir()):
+        place = folder / kept.relative_to(cache)
+        place.parent.mkdir(parents=True, exist_ok=True)
+        place.symlink_to(kept)
     datasets.config.HF_DATASETS_CACHE = folder
     os.environ["HF_DATASETS_CACHE"] = str(folder)
     evaluate.config.HF_MODULES_CACHE = datasets.config.HF_MODULES_CACHE = folder / "modules"
     evaluate.config.HF_EVALUATE_CACHE = evaluate.config.HF_METRICS_CACHE = folder / "metrics"
     # What map() gives goes beside the dataset's own file otherwise.
     datasets.disable_caching()
-
-
-def _folders(place: Path) -> Iterator[Path]:
-    if place.is_dir():
-        yield from (entry for entry in place.iterdir() if entry.is_dir())
 
 
 def _confine(job: ScoringJob) -> None:
