@@ -17,6 +17,9 @@ from typing import Any
 
 from ftbench import hub_cache
 
+_CARDS = "FTBENCH_HUB_CARDS"
+"""Variable that leads scoring processes to what ``folder_of`` made."""
+
 
 def prepare_cache(environ: MutableMapping[str, str], scratch: Path) -> None:
     """Lets ``datasets`` write what it prepares into a folder that is removed at the end.
@@ -24,23 +27,23 @@ def prepare_cache(environ: MutableMapping[str, str], scratch: Path) -> None:
     Side effects: changes ``environ``; ``datasets`` reads it once, when it is imported.
     """
     environ["HF_DATASETS_CACHE"] = str(scratch / "datasets")
+    environ[_CARDS] = str(scratch / "hub-cards")
 
 
 def load_from_snapshots(environ: MutableMapping[str, str]) -> None:
     """Lets ``load_dataset`` find snapshots by the names of their repositories.
 
     Args:
-        environ: Says where the hub cache is (HF_HUB_CACHE), and that of ``datasets``.
+        environ: Says where the hub cache is (HF_HUB_CACHE); ``prepare_cache`` went before.
 
     Side effects: replaces a function of ``datasets`` in this process, once.
     """
     import datasets.load
 
     original = datasets.load.dataset_module_factory
-    if "HF_HUB_CACHE" not in environ or hasattr(original, "__wrapped__"):
+    if not {"HF_HUB_CACHE", _CARDS} <= environ.keys() or hasattr(original, "__wrapped__"):
         return
-    hub_dir = Path(environ["HF_HUB_CACHE"])
-    cards = Path(environ.get("HF_DATASETS_CACHE", tempfile.gettempdir())) / "ftbench-cards"
+    hub_dir, cards = Path(environ["HF_HUB_CACHE"]), Path(environ[_CARDS])
 
     @functools.wraps(original)
     def find_module(path: str, revision: Any = None, *args: Any, **kwargs: Any) -> Any:
