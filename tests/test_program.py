@@ -51,6 +51,8 @@ def test_program_files_are_the_entrypoint_its_package_and_the_shared_modules():
             "preset.py",
             "catalogue.py",
             "catalogue.json",
+            "judge_client.py",
+            "services.py",
         )
     }
     assert not any("__pycache__" in name for name in names)
