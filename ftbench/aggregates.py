@@ -48,7 +48,7 @@ def aggregate(dataset: DatasetResult) -> DatasetResult:
         metric=_metric(done),
         score=_mean([(s.score, 1.0) for s in done]),
         weighted_score=_mean([(s.score, num_rows(s)) for s in done]),
-        aggregation=mean_name(len(done), len(subsets)),
+        aggregation=_with_runs(mean_name(len(done), len(subsets)), subsets),
         subsets_done=len(done),
         seconds=math.fsum(subset.seconds for subset in subsets),
         groups=_scored_groups(dataset.groups, subsets),
@@ -70,6 +70,14 @@ def mean_name(done: int, total: int) -> str:
     if total == 1:
         return "single subset"
     return f"mean of {total} subsets" if done == total else f"mean of {done} of {total} subsets"
+
+
+def _with_runs(name: str, subsets: Sequence[SubsetResult]) -> str:
+    counts = sorted({subset.repeats for subset in subsets})
+    if counts == [1]:
+        return name
+    runs = f"{' or '.join(map(str, counts))} runs"
+    return f"mean of {runs}" if len(subsets) == 1 else f"{name}, each of {runs}"
 
 
 def own_groups(presets: Iterable[tuple[Iterable[Group], Mapping[str, str]]]) -> tuple[Group, ...]:

@@ -50,6 +50,13 @@ def test_aggregate_takes_the_mean_of_all_subsets() -> None:
     assert whole.reason is None
 
 
+def test_aggregate_names_the_runs_that_a_score_is_the_mean_of() -> None:
+    twice, often = replace(ok("a", 10.0), repeats=2), replace(ok("b", 20.0), repeats=4)
+    assert dataset(twice).aggregation == "mean of 2 runs"
+    assert dataset(twice, ok("c", 1.0)).aggregation == "mean of 2 subsets, each of 1 or 2 runs"
+    assert dataset(twice, often).aggregation == "mean of 2 subsets, each of 2 or 4 runs"
+
+
 def test_aggregate_weights_by_samples() -> None:
     # (10 * 30 + 20 * 10 + 60 * 10) / 50 = 1100 / 50
     whole = dataset(ok("a", 10.0, 30), ok("b", 20.0, 10), ok("c", 60.0, 10))

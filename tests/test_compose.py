@@ -41,7 +41,8 @@ def test_compose_accepts_an_empty_dataset_list() -> None:
 )
 def test_every_option_composes(option: str) -> None:
     group, name = option.removesuffix(".yaml").split("/")
-    extra = ["runtime.num_gpus=1"] if name == "vllm" else []
+    extras = {"vllm": "runtime.num_gpus=1", "openai": "judge.model=grader"}
+    extra = [extras[name]] if name in extras else []
     assert isinstance(compose_config([*ENOUGH, *extra, f"{group}={name}"]), Config)
 
 
@@ -92,6 +93,45 @@ def test_every_option_composes(option: str) -> None:
 )
 def test_one_wrong_override_gets_one_message(override: str, message: str) -> None:
     assert problem_of(*ENOUGH, override) == message
+
+
+@pytest.mark.parametrize(
+    "name", ["judge.api_key", "judge.key", "judge.token", "OC_JUDGE_API_KEY", "judge_api_key"]
+)
+@pytest.mark.parametrize("mark", ["", "+", "++"])
+def test_the_judges_key_is_no_setting_and_is_not_repeated(name: str, mark: str) -> None:
+    problem = problem_of(*ENOUGH, f"{mark}{name}=sk-planted123")
+    assert problem == (
+        f"{name}: the judge's key is taken from the environment only: others see a command line\n"
+        f"  try: export OC_JUDGE_API_KEY=... and leave {name} out"
+    )
+
+
+@pytest.mark.parametrize(
+    ("api_base", "happened"),
+    [
+        ("gpu-box:8000/v1", "must be an http or https address without a query"),
+        ("ftp://gpu-box/v1", "must be an http or https address without a query"),
+        ("http://", "must be an http or https address without a query"),
+        ("http://gpu-box:port/v1", "must be an http or https address without a query"),
+        ("http://gpu-box/v1?key=sk-planted", "must be an http or https address without a query"),
+        ("http://me:sk-planted@gpu-box/v1", "the judge's key is taken from the environment only"),
+        ("http://gpu-box/v1/chat/completions", "/chat/completions is put behind it"),
+    ],
+)
+def test_the_judges_address_is_checked(api_base: str, happened: str) -> None:
+    problem = problem_of(*ENOUGH, "judge.model=grader", f"judge.api_base='{api_base}'")
+    assert problem.startswith(f"judge.api_base: {happened}")
+    assert "sk-planted" not in problem
+
+
+def test_a_judge_needs_model_and_address() -> None:
+    assert problem_of(*ENOUGH, "judge=openai") == (
+        "judge.api_base: judge.model is not set, and one needs the other\n  try: judge.model=NAME"
+    )
+    assert problem_of(*ENOUGH, "judge.model=grader").startswith("judge.model: judge.api_base is")
+    config = compose_config([*ENOUGH, "judge=openai", "judge.model=grader"])
+    assert (config.judge.model, config.judge.api_base) == ("grader", "https://api.openai.com/v1")
 
 
 def test_datasets_must_be_a_list() -> None:

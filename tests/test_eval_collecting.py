@@ -44,8 +44,9 @@ class Run:
         checked = {}
         for run, correct in enumerate(([True, False], [True, True])):
             abbr = f"s_run{run + 1}"
-            runs = {"run": run, "runs": 2, "pass_k": (1, 2), "result_abbr": "s"}
-            config = Subset(abbr, "d", "s", "p", "ppl", CONFIG, **runs)
+            config = Subset(
+                abbr, "d", "s", "p", "ppl", CONFIG, run=run, runs=2, pass_k=(1, 2), result_abbr="s"
+            )
             checked[abbr] = Checked(config, rows=2)
             details = [{"correct": [c], "pred": ["a"], "answer": ["b"]} for c in correct]
             score = 50.0 * sum(correct)
@@ -79,6 +80,7 @@ def test_runs_are_settled_when_the_last_has_ended(run: Run) -> None:
     run.collector.collect("s_run1", None)
     assert (run.result.status, run.result.score, run.result.completed) == (OK, 75.0, 4)
     assert run.result.metrics == {"accuracy": 75.0, "pass@1": 75.0, "pass@2": 100.0}
+    assert [d.aggregation for d in run.progress.result.datasets] == ["mean of 2 runs"]
     samples = read_samples(run.files.samples("s"))
     assert [(s.subset, s.repeat, s.index, s.correct) for s in samples] == [
         ("s", 0, 0, True),
@@ -89,11 +91,12 @@ def test_runs_are_settled_when_the_last_has_ended(run: Run) -> None:
 
 
 def test_a_failed_run_leaves_a_partial_result(run: Run) -> None:
-    run.collector.collect("s_run1", None)
-    run.collector.fail("s_run2", CRASH)
+    run.collector.fail("s_run1", CRASH)
+    run.collector.collect("s_run2", None)
     result = run.result
-    assert (result.status, result.reason, result.score) == (PARTIAL, CRASH, 50.0)
-    assert (result.completed, result.expected, result.metrics) == (2, 4, {"accuracy": 50.0})
+    assert (result.status, result.reason, result.score) == (PARTIAL, CRASH, 100.0)
+    assert (result.completed, result.expected, result.metrics) == (2, 4, {"accuracy": 100.0})
+    assert {sample.repeat for sample in read_samples(run.files.samples("s"))} == {1}
 
 
 def test_runs_that_all_failed_have_no_score(run: Run) -> None:

@@ -7,7 +7,13 @@ from typing import Any
 
 import pytest
 from ftbench_eval.extract import Scored
-from ftbench_eval.judged import NOT_THE_METRIC, SCORE_ONLY, count_unjudged, with_verdicts
+from ftbench_eval.judged import (
+    NOT_THE_METRIC,
+    SCORE_ONLY,
+    count_unjudged,
+    lacks_verdicts,
+    with_verdicts,
+)
 from ftbench_eval.judging import forget_transcripts, judge_part, reply_form
 from ftbench_eval.reasons import Refused
 
@@ -80,6 +86,22 @@ def test_with_verdicts_knows_scores_from_verdicts() -> None:
     samples = with_verdicts(scored_of(35.0, 2), {"details": details}).samples
     assert [(s.correct, s.unknown_why) for s in samples] == [(None, SCORE_ONLY), (None, "no score")]
     assert count_unjudged(samples) == (1, "no score")
+
+
+@pytest.mark.parametrize(
+    ("details", "expected"),
+    [
+        ([row("A", True), row("B", False)], False),
+        ([row("A", True), row("?", None, "doubtful")], True),
+        ([{"cascade_correct": [True], "rule_evaluation": [{}]}], False),
+        ([{"cascade_correct": [True], "llm_evaluation": [{"judge_unknown": "doubtful"}]}], False),
+        ([{"cascade_correct": [False], "llm_evaluation": [{"judge_unknown": "doubtful"}]}], True),
+        ({"0": {"pred": "A"}}, False),
+        (None, False),
+    ],
+)
+def test_lacks_verdicts(details: Any, expected: bool) -> None:
+    assert lacks_verdicts({"accuracy": 50.0, "details": details}) is expected
 
 
 def test_with_verdicts_reads_a_cascade() -> None:

@@ -20,7 +20,7 @@ def run(*correct: bool | None, **metrics: float) -> Scored:
 
 
 def test_merge_runs_gives_the_mean_and_every_sample() -> None:
-    merged = merge_runs([run(True, False, f1=0.5), run(True, True, f1=1.0)], "s", (1, 2))
+    merged = merge_runs({0: run(True, False, f1=0.5), 1: run(True, True, f1=1.0)}, "s", (1, 2))
     assert merged.score == 75.0
     assert merged.metrics == {"accuracy": 75.0, "f1": 0.75, "pass@1": 75.0, "pass@2": 100.0}
     assert [(s.subset, s.repeat, s.index, s.correct) for s in merged.samples] == [
@@ -32,7 +32,7 @@ def test_merge_runs_gives_the_mean_and_every_sample() -> None:
 
 
 def test_merge_runs_keeps_metrics_that_all_runs_have() -> None:
-    assert merge_runs([run(True, f1=0.5), run(False)], "s", ()).metrics == {"accuracy": 50.0}
+    assert merge_runs({0: run(True, f1=0.5), 1: run(False)}, "s", ()).metrics == {"accuracy": 50.0}
 
 
 @pytest.mark.parametrize(
@@ -55,8 +55,17 @@ def test_pass_at_2_of_4(right: Sequence[int], expected: float) -> None:
     assert pass_metrics(samples, 4, (2,)) == {"pass@2": pytest.approx(expected)}
 
 
+def test_merge_runs_keeps_the_number_of_a_run() -> None:
+    merged = merge_runs({0: run(True), 2: run(False)}, "s", ())
+    assert [sample.repeat for sample in merged.samples] == [0, 2]
+
+
+def test_no_pass_at_k_where_a_repeat_is_missing() -> None:
+    assert pass_metrics([Sample("s", 0, "p", "a", correct=True)], 2, (1,)) == {}
+
+
 def test_no_pass_at_k_where_a_truth_is_unknown() -> None:
-    merged = merge_runs([run(True, None), run(True, True)], "s", (1,))
+    merged = merge_runs({0: run(True, None), 1: run(True, True)}, "s", (1,))
     assert set(merged.metrics) == {"accuracy"}
 
 

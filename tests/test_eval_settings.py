@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from ftbench_eval.settings import SettingsError, read_settings
 
+from ftbench.judge_client import JudgeEndpoint
 from ftbench.options import DatasetOptions
 from ftbench.schema import VARIABLES
 
@@ -118,3 +119,22 @@ def test_read_settings_names_every_problem() -> None:
         "OUTPUT_PATH is not set",
         "USE_VLLM=true needs a GPU, and NUM_GPUS is 0",
     ]
+
+
+def test_read_settings_of_a_judge() -> None:
+    assert read_settings(MINIMAL).judge is None
+    judge = read_settings(
+        {
+            **MINIMAL,
+            "JUDGE_MODEL": "grader",
+            "JUDGE_API_BASE": "http://gpu-box:8000/v1",
+            "JUDGE_CONCURRENCY": "3",
+        }
+    ).judge
+    assert judge == JudgeEndpoint("grader", "http://gpu-box:8000/v1", concurrency=3)
+
+
+def test_read_settings_takes_no_half_of_a_judge() -> None:
+    with pytest.raises(SettingsError) as caught:
+        read_settings({**MINIMAL, "JUDGE_MODEL": "grader"})
+    assert caught.value.problems == ["JUDGE_MODEL and JUDGE_API_BASE: one needs the other"]

@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 
 from ftbench import run
-from ftbench.config import ModelConf
-from ftbench.errors import ConfigError
+from ftbench.config import JudgeConf, ModelConf
+from ftbench.errors import ConfigError, PreflightError
 from ftbench.plan import Plan
 from ftbench.runtimes.base import Launch
 from ftbench.schema import Result, read_result, write_result
+from tests.judge_server import judge_server
 from tests.run_fixtures import (
     CRASH,
     INTO_MLFLOW,
@@ -168,3 +169,35 @@ def test_evaluate_refuses_unknown_datasets_before_anything_else(world: World) ->
         "datasets: 'mmmmlu'",
     ]
     assert not world.workspace.exists()
+
+
+JUDGED = "aime2025_llmjudge_gen_5e9f4f"
+
+
+def test_evaluate_refuses_a_missing_judge_before_anything_else(world: World) -> None:
+    with pytest.raises(PreflightError) as caught:
+        world.evaluate(JUDGED)
+    assert f"datasets: '{JUDGED}'" in [problem.tried for problem in caught.value.problems]
+    assert "a judge model scores it, and none is configured" in str(caught.value)
+    assert world.runtime.launched == []
+
+
+def test_evaluate_with_dry_run_asks_no_judge(world: World) -> None:
+    with judge_server() as server:
+        judge = JudgeConf(model="other", api_base=server.url)
+        assert world.evaluate(JUDGED, judge=judge, dry_run=True).exit_code == 0
+    assert server.seen == []
+    assert f"JUDGE_API_BASE={server.url}" in world.printed
+
+
+def test_evaluate_asks_the_judge_before_the_launch(world: World) -> None:
+    data = world.folder / "opencompass" / "data" / "aime2025"
+    data.mkdir()
+    (data / "aime2025.jsonl").write_text('{"question": "1 + 1?", "answer": "2"}\n')
+    with judge_server(key="") as server:
+        judge = JudgeConf(model="other", api_base=server.url)
+        with pytest.raises(PreflightError) as caught:
+            world.evaluate(JUDGED, judge=judge)
+    [problem] = caught.value.problems
+    assert problem.tried == f"judge.model=other at {server.url}"
+    assert world.runtime.launched == []

@@ -59,7 +59,7 @@ def report(name: str, fetched: Sequence[Fetched]) -> list[str]:
         if item.problem:
             state = f"is not at {item.place}"
         elif item.source.kind == "bundled":
-            state = f"{item.source.path} comes with OpenCompass"
+            state = "comes with OpenCompass"
         elif item.num_bytes:
             state = f"downloaded {item.num_bytes / 1e6:.1f} MB to {item.place}"
         else:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from ftbench.data.places import is_here, place_of
 from ftbench.host import Host
-from ftbench.preset import HUB, DataSource
+from ftbench.preset import BUNDLED, DataSource
 
 
 def gather(wanted: Iterable[tuple[str, DataSource]], data_dir: Path, host: Host) -> Path:
@@ -31,7 +31,7 @@ def gather(wanted: Iterable[tuple[str, DataSource]], data_dir: Path, host: Host)
 
     Side effects: makes links, never replaces anything.
     """
-    sources = {source for _, source in wanted if source.kind not in (HUB, "bundled")}
+    sources = {source for _, source in wanted if _is_in_layout(source)}
     lacking = {source for source in sources if not is_here(source, data_dir, data_dir)}
     if not lacking:
         return data_dir
@@ -44,7 +44,7 @@ def gather(wanted: Iterable[tuple[str, DataSource]], data_dir: Path, host: Host)
 def elsewhere(source: DataSource, data_dir: Path, host: Host) -> Path | None:
     """Where the data of a source lies when it is not in the data folder but at home."""
     home = host.home_data_dir
-    if home is None or source.kind in (HUB, "bundled") or is_here(source, data_dir, data_dir):
+    if home is None or not _is_in_layout(source) or is_here(source, data_dir, data_dir):
         return None
     return place_of(source, home, home) if is_here(source, home, home) else None
 
@@ -66,6 +66,11 @@ def _link(source: DataSource, into: Path, data_dir: Path, host: Host) -> None:
         place.symlink_to(origin.resolve())
     except OSError:
         return  # another run made it meanwhile, or it cannot be made: then it is still missing
+
+
+def _is_in_layout(source: DataSource) -> bool:
+    """Whether it lies in a data folder, in OpenCompass's layout."""
+    return not source.is_on_hub and source.kind != BUNDLED
 
 
 def _is_writable(folder: Path) -> bool:

@@ -29,12 +29,12 @@ HOW_DATA_COMES = {
 }
 
 _NEEDS = {
-    JUDGE: "a judge model",
+    JUDGE: "a judge model: judge.model, judge.api_base",
     JUDGE_OPTIONAL: "a judge model where its rules fail (without one: scored by its rules alone)",
     CODE: "runs programs that the model writes",
     EVAL: "calls eval on the model's answers",
     NETWORK: "speaks to a server while it runs",
-    SERVICE: "sends what the model writes to a server that runs it",
+    SERVICE: "sends what the model writes to a server outside: allow_outside_services=true",
 }
 
 _SHORT_NEEDS = {

@@ -226,6 +226,8 @@ _SAMPLE_FIELDS = (
     "correct",
     "truncated",
     "output_tokens",
+    "unknown_why",
+    "judge_reply",
 )
 
 
@@ -245,6 +247,8 @@ def _arrow_schema() -> Any:
             ("correct", pa.bool_()),
             ("truncated", pa.bool_()),
             ("output_tokens", pa.int64()),
+            ("unknown_why", pa.string()),
+            ("judge_reply", pa.string()),
             ("opencompass", pa.string()),
         ]
     )

@@ -49,7 +49,7 @@ MATH = (
     (Row("math 5: find it", r"\boxed{8}", False), r"It is \boxed{7}."),
     (Row("math 6: find it", "", False), r"It is \boxed{3}."),
     # Nobody can be right; OpenCompass's list of details leaves the row out and the next one shifts.
-    (Row("math 7: find it", r"\boxed{1}", False, reference=""), r"It is \boxed{}."),
+    (Row("math 7: find it", r"\boxed{1}", False, reference="", read=False), r"It is \boxed{}."),
     # All boxes together are the answer.
     (Row("math 8: find it", r"Try \boxed{4}. No: \boxed{9}", False), r"It is \boxed{9}."),
     (Row("math 9: find it", r"\boxed{\left[2,5\right)}", True), r"It is \boxed{[2,5)}."),

@@ -24,6 +24,8 @@ class Row:
         correct: Whether that is right, by the benchmark's own rules.
         extracted: What the evaluator must take from the reply; None: anything but nothing.
         reference: What it must compare with; None: anything but nothing.
+        read: Whether the evaluator looks at the reply at all; not where it cannot read the
+            reference.
     """
 
     marker: str
@@ -31,6 +33,7 @@ class Row:
     correct: bool
     extracted: str | None = None
     reference: str | None = None
+    read: bool = True
 
 
 @dataclass(frozen=True)

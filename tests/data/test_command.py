@@ -4,9 +4,10 @@ from pathlib import Path
 
 import pytest
 
-from ftbench.data import command
-from ftbench.data.command import fetch_command
+from ftbench.data import Fetched, command
+from ftbench.data.command import fetch_command, report
 from ftbench.errors import EXIT_CONFIG, EXIT_LAUNCH, EXIT_OK
+from ftbench.preset import DataSource
 from tests.data.server import DataServer
 from tests.surroundings import CATALOGUE, make_host
 
@@ -63,6 +64,12 @@ def test_fetch_refuses_unknown_names_before_it_downloads(
         "dataset 'gsm8': OpenCompass 0.5.4 has no dataset of this name\n  try: one of: gsm8k\n"
     )
     assert server.seen == []
+
+
+def test_report_says_what_comes_with_opencompass() -> None:
+    bundled = Fetched("wikibench", DataSource("", "bundled"), Path("/d"))
+    assert report("wikibench", [bundled]) == ["wikibench: comes with OpenCompass"]
+    assert report("synthetic", []) == ["synthetic: comes with OpenCompass"]
 
 
 def test_fetch_says_that_an_interruption_costs_nothing(

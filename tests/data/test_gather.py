@@ -15,7 +15,9 @@ from tests.surroundings import make_host
 MMLU = DataSource("data/mmlu", "download")
 GSM8K = DataSource("data/gsm8k", "download")
 BOOLQ = DataSource("data/SuperGLUE/BoolQ/val.jsonl", "download")
-HLE = DataSource("cais/hle", "hub")
+HUB = DataSource("owner/name", "hub")
+GATED = DataSource("cais/hle", "gated")
+BUNDLED = DataSource("", "bundled")
 
 
 @pytest.fixture
@@ -47,8 +49,9 @@ def gathered(host: Host, *sources: DataSource) -> Path:
 def test_gather_leaves_a_complete_folder_alone(host: Host) -> None:
     write(host.data_dir, "data/mmlu/test.csv")
     write(host.home_data_dir or Path(), "data/mmlu/test.csv")
-    assert gathered(host, MMLU, HLE) == host.data_dir
+    assert gathered(host, MMLU, HUB, GATED, BUNDLED) == host.data_dir
     assert not (host.data_dir / "data" / "mmlu").is_symlink()
+    assert gathered(host, HUB, GATED, BUNDLED) == host.data_dir
 
 
 def test_gather_links_what_lies_at_home(host: Host) -> None:

@@ -55,6 +55,8 @@ def test_every_sample_is_in_the_parquet_file(tmp_path: Path) -> None:
         "correct": False,
         "truncated": False,
         "output_tokens": 6,
+        "unknown_why": "",
+        "judge_reply": None,
         "opencompass": json.dumps(
             {
                 "origin_prompt": [

@@ -126,18 +126,11 @@ def _livecodebench(host: ProgramHost) -> None:
         limits = ProgramLimits(cpu_s=seconds, memory=memory_limit_bytes or _CONTEST.memory)
         request = Request(TEST, seconds, limits, testing_util.call_method)
         options = {"debug": False, "timeout": timeout}
+        given = {"input_output": sample["input_output"]}
+        job = (program_tests.contest, testing_util.__name__, given, generation, options)
         try:
-            given = {"input_output": sample["input_output"]}
-            return tuple(
-                host.run(
-                    request,
-                    program_tests.contest,
-                    testing_util.__name__,
-                    given,
-                    generation,
-                    options,
-                )
-            )  # type: ignore[return-value]
+            results, facts = host.run(request, *job)
+            return results, facts
         except (Failed, NoReply):
             message = "Global Timeout or Memory Limit Exceeded"
             return [-1] * len(inputs), {"error_code": -3, "error_message": message}

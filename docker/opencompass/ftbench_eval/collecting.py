@@ -91,22 +91,23 @@ class Collector:
         ended[subset.run] = run
         if len(ended) < subset.runs:
             return
-        runs = [ended[i] for i in range(subset.runs)]
-        scored = [each for each in runs if isinstance(each, Scored)]
-        failed = next((each for each in runs if isinstance(each, Reason)), None)
+        runs = {i: ended[i] for i in range(subset.runs)}
+        scored = {i: each for i, each in runs.items() if isinstance(each, Scored)}
+        failed = next((each for each in runs.values() if isinstance(each, Reason)), None)
         if not scored:
             assert failed is not None
             self._settle_failed(abbr, failed)
             return
+        merged = next(iter(scored.values()))
         if subset.runs > 1:
             whole = subset.pass_k if failed is None else ()
-            scored = [merge_runs(scored, subset.result_abbr, whole)]
+            merged = merge_runs(scored, subset.result_abbr, whole)
         try:
-            self._write_samples(subset.result_abbr, scored[0].samples)
+            self._write_samples(subset.result_abbr, merged.samples)
         except (OSError, ValueError, TypeError) as exc:
             self._settle_failed(abbr, explain(exc, "results"))
         else:
-            self._settle(abbr, scored[0], failed)
+            self._settle(abbr, merged, failed)
 
     def _settle_failed(self, abbr: str, reason: Reason) -> None:
         result_abbr = self._checked[abbr].subset.result_abbr

@@ -30,6 +30,7 @@ from ftbench_eval.checks import Checked, check
 from ftbench_eval.collecting import Collector
 from ftbench_eval.hub_data import load_from_snapshots
 from ftbench_eval.infer import count_calls, infer_subset, inputs_per_sample
+from ftbench_eval.judged import lacks_verdicts
 from ftbench_eval.judging import class_name, forget_transcripts
 from ftbench_eval.merge import merge_adapter
 from ftbench_eval.model_config import ModelDecision, decide
@@ -40,7 +41,7 @@ from ftbench_eval.output import Output
 from ftbench_eval.presets import Chosen, Subset, choose
 from ftbench_eval.progress import Progress
 from ftbench_eval.reasons import explain
-from ftbench_eval.resume import partial_count, repair
+from ftbench_eval.resume import partial_count, read_json, repair
 from ftbench_eval.scoring import Scorer
 from ftbench_eval.secret_files import loading_secrets, read_secret
 from ftbench_eval.settings import Settings
@@ -198,9 +199,10 @@ class Evaluation:
         unasked = []
         for item in ready:
             abbr = item.subset.abbr
+            scores = files.results / settings.model_abbr / f"{abbr}.json"
             if not self._prediction(abbr).is_file():
                 unasked.append(item.subset)
-            elif (files.results / settings.model_abbr / f"{abbr}.json").is_file():
+            elif scores.is_file() and not lacks_verdicts(read_json(scores)):
                 collector.collect(abbr, None)
             else:
                 self._submit(item.subset, decision)

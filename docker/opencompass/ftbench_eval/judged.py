@@ -42,6 +42,23 @@ def with_verdicts(scored: Scored, result: Mapping[str, Any]) -> Scored:
     return replace(scored, samples=tuple(samples))
 
 
+def lacks_verdicts(result: Any) -> bool:
+    """Whether the judge was asked in vain about a sample, so that it is worth asking again.
+
+    Args:
+        result: Content of ``results/<model>/<abbr>.json``.
+    """
+    rows = result.get("details") if isinstance(result, dict) else None
+    return any(_is_unjudged(row) for row in rows or [] if isinstance(row, dict))
+
+
+def _is_unjudged(row: Mapping[str, Any]) -> bool:
+    if "cascade_correct" in row:
+        asked = zip(row["cascade_correct"], row.get("llm_evaluation") or [], strict=False)
+        return any(not correct and judged.get("judge_unknown") for correct, judged in asked)
+    return any(row.get("judge_unknown") or [])
+
+
 def count_unjudged(samples: tuple[Sample, ...]) -> tuple[int, str]:
     """How many samples the judge was asked about in vain, and why most of them.
 
@@ -51,7 +68,8 @@ def count_unjudged(samples: tuple[Sample, ...]) -> tuple[int, str]:
     reasons = [
         sample.unknown_why
         for sample in samples
-        if sample.unknown_why and sample.unknown_why not in (SCORE_ONLY, NOT_THE_METRIC)
+        if sample.judge_reply is not None
+        and sample.unknown_why not in ("", SCORE_ONLY, NOT_THE_METRIC)
     ]
     return len(reasons), max(reasons, key=reasons.count) if reasons else ""
 

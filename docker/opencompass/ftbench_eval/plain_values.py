@@ -116,7 +116,7 @@ def _to_tree(value: Any, refer: Refer) -> Any:
     return _reference(value, refer)
 
 
-def _plain_base(base: type, value: Any) -> Any:
+def _plain_base(base: Any, value: Any) -> Any:
     # Not base(value): a class of the program's own may have overridden what that calls.
     if base is dict:
         return dict(dict.items(value))
@@ -171,7 +171,7 @@ _WRITERS: dict[type, tuple[str, Callable[[Any, Callable[[Any], Any]], list[Any]]
     datetime.timedelta: ("td", lambda v, tree: [v.days, v.seconds, v.microseconds]),
 }
 
-_LIKE: tuple[tuple[type, str], ...] = (
+_LIKE: tuple[tuple[Any, str], ...] = (
     (tuple, "t+"),
     (list, "l+"),
     (dict, "d+"),

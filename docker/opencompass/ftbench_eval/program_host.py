@@ -26,7 +26,8 @@ from pathlib import Path
 from typing import Any
 
 from ftbench_eval.plain_values import decode, encode
-from ftbench_eval.remote_program import Program, be_alone, prepare_untrusted
+from ftbench_eval.program_process import be_alone, prepare_untrusted
+from ftbench_eval.remote_program import Program
 from ftbench_eval.sandbox import MIB, ProgramLimits, confine_host
 
 _GRACE_S = 2.0

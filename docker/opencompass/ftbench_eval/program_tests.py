@@ -107,7 +107,7 @@ def contest(
         sample: Has the inputs and outputs as upstream's JSON text.
         options: Further arguments of ``run_test``.
     """
-    upstream = importlib.import_module(module)
+    upstream: Any = importlib.import_module(module)
 
     def call_method(method: Any, inputs: Any) -> None:
         text = "\n".join(inputs) if isinstance(inputs, list) else inputs
@@ -192,15 +192,15 @@ def _wanted(test: str, code: types.CodeType) -> set[str]:
     under test is called like one (MBPP's ``sum``).
     """
     names = set(_names_in(code))
-    calls = [node.func.id for node in ast.walk(ast.parse(test)) if _calls_a_name(node)]
+    calls = [
+        node.func.id
+        for node in ast.walk(ast.parse(test))
+        if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
+    ]
     own = {name for name in calls if not hasattr(builtins, name) and not name.startswith("__")}
     if own:
         names = {name for name in names if not hasattr(builtins, name)}
     return names
-
-
-def _calls_a_name(node: ast.AST) -> Any:
-    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name)
 
 
 def _names_in(code: types.CodeType) -> Iterator[str]:

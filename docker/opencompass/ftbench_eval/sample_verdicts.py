@@ -37,8 +37,9 @@ class Scoring:
     @property
     def pairs(self) -> list[tuple[Any, Any]]:
         """Prediction and reference of every sample, as the evaluator got them."""
-        predictions, references = self.arguments["predictions"], self.arguments["references"]
-        return list(zip(predictions, references, strict=True))
+        # Some (ruler, babilong) take the references by their name in the predictions.
+        references = self.arguments.get("references", self.arguments.get("gold"))
+        return list(zip(self.arguments["predictions"], references or [], strict=True))
 
 
 @dataclass(frozen=True)
@@ -192,6 +193,7 @@ _NP_HARD = (
 )
 
 RECIPES: Mapping[str, Recipe] = {
+    "BabiLongEvaluator": alone("score"),
     "CircularEvaluator": Recipe(_circular, extract=_whole),
     "CrowspairsEvaluator": equal("accuracy"),
     "DropOpenAIEvaluator": Recipe(lambda _: None, extract=_by_pattern),
@@ -219,6 +221,7 @@ RECIPES: Mapping[str, Recipe] = {
     "OpenFinDataKWEvaluator": alone("accuracy"),
     "PMMEvalMIFEvalEvaluator": alone("strict_acc"),
     "QuALITYEvaluator": equal("all_acc"),
+    "RulerQaEvaluator": alone("score"),
     "SQuAD20Evaluator": alone("score"),
     "TabMWPEvaluator": Recipe(_tabmwp),
     "TydiQAEvaluator": alone("exact_match"),

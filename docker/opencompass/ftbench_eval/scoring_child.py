@@ -52,7 +52,7 @@ class ScoringJob:
     def result(self) -> Path:
         """Where OpenCompass leaves the result."""
         model, dataset = self.config["models"][0]["abbr"], self.config["datasets"][0][0]["abbr"]
-        return self.scratch / "work" / "results" / model / f"{dataset}.json"
+        return Path(self.scratch, "work", "results", model, f"{dataset}.json")
 
     @property
     def results(self) -> Path:
@@ -145,8 +145,9 @@ def _prepare(job: ScoringJob) -> dict[str, Any]:
 
 
 def _redirect_dataset_cache(folder: Path) -> None:
-    """Lets Hugging Face datasets find what is in the user's cache, and write elsewhere."""
+    """Lets Hugging Face's libraries find what is in the user's cache, and write elsewhere."""
     import datasets
+    import evaluate
 
     for source in _folders(Path(datasets.config.HF_DATASETS_CACHE)):
         # One level down: the builders "json" and "csv" stand for every dataset of theirs.
@@ -155,6 +156,8 @@ def _redirect_dataset_cache(folder: Path) -> None:
             (folder / source.name / kept.name).symlink_to(kept)
     datasets.config.HF_DATASETS_CACHE = folder
     os.environ["HF_DATASETS_CACHE"] = str(folder)
+    evaluate.config.HF_MODULES_CACHE = datasets.config.HF_MODULES_CACHE = folder / "modules"
+    evaluate.config.HF_EVALUATE_CACHE = evaluate.config.HF_METRICS_CACHE = folder / "metrics"
     # What map() gives goes beside the dataset's own file otherwise.
     datasets.disable_caching()
 
