@@ -139,3 +139,37 @@ def test_a_real_model_completes_it(runs: Runs, benchmark: Benchmark) -> None:
     assert (found.status, found.reason) == (OK, None)
     counts = {subset.abbr: (subset.completed, subset.expected) for subset in found.subsets}
     assert counts == {abbr: (len(rows), len(rows)) for abbr, rows in benchmark.subsets.items()}
+
+
+@datasets
+def test_answers_are_counted(runs: Runs, benchmark: Benchmark) -> None:
+    for run in (runs.scripted, runs.tiny):
+        for subset in dataset(run, benchmark).subsets:
+            samples = read_samples(RunFiles(run.output).samples(subset.abbr))
+            if subset.mode != "gen":
+                counts = (subset.truncated, subset.empty, subset.unextracted)
+                assert (*counts, subset.mean_output_tokens) == (None, None, None, None)
+                continue
+            tokens = [s.output_tokens for s in samples if s.output_tokens is not None]
+            assert len(tokens) == len(samples)
+            assert subset.mean_output_tokens == pytest.approx(sum(tokens) / len(tokens))
+            assert subset.truncated == sum(s.truncated is True for s in samples)
+            assert subset.empty == sum(not s.prediction.strip() for s in samples)
+
+
+def test_groups_of_mmlu_are_means_of_their_subsets(runs: Runs) -> None:
+    (mmlu,) = (d for d in runs.scripted.result.datasets if d.name == "mmlu")
+    scores = {subset.abbr: subset.score for subset in mmlu.subsets}
+    plain = {g.name: g for g in mmlu.groups if not g.weights}
+    assert {name: (g.subsets_done, g.subsets_total) for name, g in plain.items()} == {
+        "mmlu-humanities": (13, 13),
+        "mmlu-stem": (19, 19),
+        "mmlu-social-science": (12, 12),
+        "mmlu-other": (13, 13),
+    }
+    for group in plain.values():
+        known = [score for abbr in group.members if (score := scores[abbr]) is not None]
+        assert group.score == pytest.approx(sum(known) / group.subsets_total)
+    rows = [(s.score, s.expected) for s in mmlu.subsets if s.score is not None]
+    by_samples = sum(score * n for score, n in rows) / sum(n for _, n in rows)
+    assert mmlu.weighted_score == pytest.approx(by_samples)
