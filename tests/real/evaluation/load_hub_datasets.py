@@ -60,7 +60,7 @@ def main() -> None:
     load_from_snapshots(os.environ)
     names = ["medmcqa", "truthfulqa", "GLUE_CoLA", "winograd"]
     rows: dict[str, Any] = {}
-    for chosen in choose(names, load_catalogue(), None):
+    for chosen in choose(names, load_catalogue(), {}, {}):
         (subset,) = chosen.subsets
         rows[chosen.name] = [dict(row) for row in build_dataset_from_cfg(subset.config).test]
     rows |= load_directly()
