@@ -216,7 +216,7 @@ BAD_CONFIGURATION = [
         "6. tracking.experiment=[sft]: tracking.experiment is a single text\n"
         f"{HELP}\n"
         "7. suite=quik: there is no 'quik' in suite; did you mean 'quick'?\n"
-        "  try: suite= one of core, none, quick\n"
+        "  try: suite= one of chinese, code, core, instruction, knowledge, math, none, quick, reasoning\n"
         "8. model: neither model.adapter nor model.base is set\n"
         "  try: model.adapter=DIR for a LoRA adapter, model.base=DIR_OR_NAME for a full model\n"
         "9. reuse=perhaps: must be one of auto, never\n"

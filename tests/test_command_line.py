@@ -67,6 +67,7 @@ class Shell:
         for name in ("one", "two"):
             make_adapter(folder / name, base_model_name_or_path=str(base), use_rslora=name == "two")
         (folder / "data" / "gsm8k").mkdir(parents=True)
+        (folder / "data" / "gsm8k" / "test.jsonl").write_text("{}")
         self.folder = folder
         self.cwd = folder / "else where"
         self.cwd.mkdir()
