@@ -20,7 +20,7 @@ from ftbench.compose import (
     register_schema,
     to_config,
 )
-from ftbench.config import HELP, closest_key
+from ftbench.config_checks import HELP, closest_key
 from ftbench.dataset_options import in_hydras_words
 from ftbench.errors import EXIT_CONFIG, ConfigError, FtbenchError, Problem
 from ftbench.explain import explain

@@ -20,7 +20,8 @@ from omegaconf import DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
-from ftbench.config import Config, validate
+from ftbench.config import Config
+from ftbench.config_checks import validate
 from ftbench.dataset_options import in_hydras_words
 from ftbench.errors import ConfigError, Problem
 from ftbench.explain import explain

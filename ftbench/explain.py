@@ -9,7 +9,7 @@ import re
 
 from yaml import MarkedYAMLError
 
-from ftbench.config import HELP, closest, closest_key, is_key_of_judge, key_problem
+from ftbench.config_checks import HELP, closest, closest_key, is_key_of_judge, key_problem
 from ftbench.errors import Problem
 
 _GRAMMAR = "missing EQUAL|no viable|mismatched input|token recognition|extraneous input"

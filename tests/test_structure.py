@@ -31,6 +31,7 @@ ROWS = [
     ["catalogue", "dataset_options", "validity"],
     ["score_rows"],
     ["program", "engine", "host", "plan", "config", "checkpoint", "workspace"],
+    ["config_checks"],
     [
         "data",
         "build_context",

@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-import importlib.metadata
 import os
-import platform
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ftbench.aggregates import unscored
 from ftbench.catalogue import load_catalogue
 from ftbench.judge_client import JudgeClient
 from ftbench.schema import (
     FAILED,
-    PENDING,
-    RULE_ONLY,
-    DatasetResult,
     ModelFacts,
     Reason,
     RunFiles,
-    SubsetResult,
 )
 from ftbench.services import addresses
 from ftbench_eval import confinement
@@ -38,6 +31,7 @@ from ftbench_eval.model_files import ModelFiles, read_model_files
 from ftbench_eval.model_load import LoadedModel, check_gpus, load_model
 from ftbench_eval.opencompass_config import build_config, use_real_python_root, write_config
 from ftbench_eval.output import Output
+from ftbench_eval.pending import judge_notes, pending_results, versions
 from ftbench_eval.presets import Chosen, Subset, choose
 from ftbench_eval.progress import Progress
 from ftbench_eval.reasons import explain
@@ -45,8 +39,6 @@ from ftbench_eval.resume import partial_count, read_json, repair
 from ftbench_eval.scoring import Scorer
 from ftbench_eval.secret_files import loading_secrets, read_secret
 from ftbench_eval.settings import Settings
-
-_VERSIONS = ("opencompass", "torch", "transformers", "peft", "vllm")
 
 
 @dataclass
@@ -316,63 +308,6 @@ class _Counter:
         self._inputs += inputs
         completed = self._before + self._inputs // self._per_sample
         self._progress.count(self._abbr, min(completed, self._expected))
-
-
-def pending_results(chosen: Sequence[Chosen], judge: str = "") -> list[DatasetResult]:
-    """Every dataset before anything ran; one that could not be resolved has failed already.
-
-    Args:
-        chosen: The datasets.
-        judge: Name of the judge model, or empty.
-    """
-    return [
-        DatasetResult(
-            name=item.name,
-            status=FAILED if item.reason else PENDING,
-            reason=item.reason,
-            subsets=tuple(
-                SubsetResult(
-                    abbr=s.result_abbr,
-                    name=s.name,
-                    preset=s.preset,
-                    mode=s.mode,
-                    repeats=s.runs,
-                    label=label_of(s, judge),
-                )
-                for s in item.subsets
-                if s.run == 0
-            ),
-            groups=unscored(item.groups),
-        )
-        for item in chosen
-    ]
-
-
-def label_of(subset: Subset, judge: str) -> str:
-    """What a reader of the score must know: who judged, or that nobody did."""
-    if subset.judged:
-        return f"judged by {judge}"
-    return RULE_ONLY if subset.rules_only else ""
-
-
-def judge_notes(chosen: Sequence[Chosen]) -> tuple[str, ...]:
-    """Says which datasets are scored without the judge model that their preset names."""
-    return tuple(
-        f"{item.name}: scored by its rules alone, without the judge model of its preset."
-        for item in chosen
-        if any(subset.rules_only for subset in item.subsets)
-    )
-
-
-def versions() -> dict[str, str]:
-    """Versions of what decides the scores, by package name; absent packages are left out."""
-    found = {"python": platform.python_version()}
-    for name in _VERSIONS:
-        try:
-            found[name] = importlib.metadata.version(name)
-        except importlib.metadata.PackageNotFoundError:
-            continue
-    return found
 
 
 def _release_gpu_memory() -> None:
