@@ -8,6 +8,7 @@ import json
 from dataclasses import dataclass, field
 from typing import Any
 
+from evalplus.data import humaneval, mbpp
 from opencompass.evaluator import CascadeEvaluator, GenericLLMEvaluator
 from opencompass.openicl.icl_evaluator import LMEvaluator
 from opencompass.registry import (
@@ -19,7 +20,16 @@ from opencompass.registry import (
     TEXT_POSTPROCESSORS,
 )
 
-from ftbench.preset import CODE, EVAL, JUDGE, JUDGE_OPTIONAL, NETWORK, PACKAGE, SERVICE
+from ftbench.preset import (
+    CODE,
+    EVAL,
+    JUDGE,
+    JUDGE_OPTIONAL,
+    LOCAL,
+    NETWORK,
+    PACKAGE,
+    SERVICE,
+)
 from make_catalogue import presets, prompts
 from make_catalogue.presets import Loaded
 from make_catalogue.reach import Reach, reach
@@ -88,7 +98,7 @@ class Describer:
         rows: list[int | None] = []
         for dataset, values in zip(loaded.datasets, loaded.plain, strict=True):
             found = self._find_sources(dataset, values)
-            sources.update(dict.fromkeys(found.sources))
+            sources.update(dict.fromkeys([*found.sources, *_tests_of(dataset)]))
             rows.append(found.num_rows)
         counted = [count for count in rows if count is not None]
         entry = {
@@ -128,6 +138,19 @@ def mode(dataset: dict[str, Any]) -> str:
 def evaluator(dataset: dict[str, Any]) -> str:
     """Class name of the evaluator, or empty."""
     return _class_name(_evaluator_config(dataset).get("type"))
+
+
+def _tests_of(dataset: dict[str, Any]) -> list[Source]:
+    """Tests that evalplus would download while it scores; ``evalplus_data.py`` finds them there."""
+    asked = _evaluator_config(dataset)
+    name = evaluator(dataset)
+    if name == "HumanEvalPlusEvaluator":
+        file = f"HumanEvalPlus-{humaneval.HUMANEVAL_PLUS_VERSION}.jsonl"
+    elif name.startswith("MBPP") and asked.get("metric") == "MBPPPlus":
+        file = f"MbppPlus-{mbpp.MBPP_PLUS_VERSION}.jsonl"
+    else:
+        return []
+    return [(LOCAL, f"data/evalplus/{file}")]
 
 
 def problem(loaded: Loaded) -> str:
