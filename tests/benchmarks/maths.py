@@ -7,15 +7,15 @@ from pathlib import Path
 
 from tests.benchmarks.truth import Benchmark, Row, write_lines, write_text
 
-# The last number before another "Question:".
+# The last number before another "Question:"; without one OpenCompass says NULL, which is no answer.
 GSM8K = (
     Row("gsm8k 0: how many?", "9 eggs at $2 are 18.\nThe answer is 18", True, "18", "18"),
     Row("gsm8k 1: how many?", "The answer is 1234.", True, "1234", "1234"),
     Row("gsm8k 2: how many?", "The answer is 1,234.", False, "234", "1234"),
     Row("gsm8k 3: how much?", "It costs $5.00", True, "5.00", "5"),
     Row("gsm8k 4: how cold?", "The answer is -3 degrees", True, "-3", "-3"),
-    Row("gsm8k 5: how many?", "The answer is seven.", False, "NULL", "7"),
-    Row("gsm8k 6: how many?", "", False, "NULL", "7"),
+    Row("gsm8k 5: how many?", "The answer is seven.", False, "", "7"),
+    Row("gsm8k 6: how many?", "", False, "", "7"),
     Row("gsm8k 7: how many?", "The answer is 12\n\nQuestion: 3 + 4?\n7", True, "12", "12"),
     Row("gsm8k 8: how many?", "The answer is 6. I looked 2 times.", False, "2", "6"),
 )

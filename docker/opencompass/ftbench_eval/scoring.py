@@ -189,8 +189,8 @@ class Scorer:
             left = deadline + asking_s - time.monotonic()
             if left <= 0:
                 return False
-            # Not less than this: the rest stands still as long as the judge thinks.
-            if wait([sentinel], max(left, 0.5)):
+            # The rest stands still as long as the judge thinks: looking more often is in vain.
+            if wait([sentinel], left if desk is None else max(left, 0.5)):
                 return True
 
 

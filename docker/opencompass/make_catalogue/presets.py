@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import json
 import re
 import sys
@@ -61,7 +63,9 @@ def load_config(path: Path) -> Config:
     # In a virtual environment mmengine takes the standard library for third-party code, and presets
     # that call it while they load die (mmengine 0.10.7).
     mmengine.config.utils.PYTHON_ROOT_DIR = sys.base_prefix
-    return Config.fromfile(str(path), format_python_code=False)
+    # Some print what they define.
+    with contextlib.redirect_stdout(io.StringIO()):
+        return Config.fromfile(str(path), format_python_code=False)
 
 
 def abbr(dataset: dict[str, Any]) -> str:

@@ -82,8 +82,8 @@ def test_facts_of_the_run(finished: Finished) -> None:
 
 def test_own_lines_are_few_and_noise_is_in_the_log(finished: Finished) -> None:
     lines = finished.printed.splitlines()
-    assert "race/middle: accuracy 50.00 (8 of 8 samples)" in lines
-    assert "race: accuracy 55.00, mean of 2 subsets" in lines
+    assert "race/middle: accuracy 50.00 (8 of 8 samples, 7 truncated)" in lines
+    assert "race: accuracy 55.00, mean of 2 subsets (12 truncated)" in lines
     assert lines[-1] == "ftbench: done"
     assert len(lines) == 12
     log = RunFiles(finished.output).opencompass_log.read_text()
