@@ -103,3 +103,21 @@ def test_runs_that_all_failed_have_no_score(run: Run) -> None:
     run.collector.collect("s_run1", CRASH)
     run.collector.collect("s_run2", CRASH)
     assert (run.result.status, run.result.reason, run.result.score) == (FAILED, CRASH, None)
+
+
+def test_subsets_of_several_presets_are_told_apart(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    names = ("ARC-c", "ARC-e")
+    environ = {"BENCHMARK_DATASETS": "arc", "BASE_MODEL": "b", "MODEL_ABBR": "m"}
+    settings = read_settings({**environ, "OUTPUT_PATH": str(tmp_path)})
+    files = RunFiles(tmp_path)
+    progress = Progress(files, Result())
+    subsets = tuple(SubsetResult(name, name, expected=1) for name in names)
+    progress.update(datasets=[DatasetResult("arc", subsets=subsets)])
+    checked = {n: Checked(Subset(n, "arc", n, "p", "gen", CONFIG), rows=1) for n in names}
+    collector = Collector(settings, files, progress, Output(files.opencompass_log), checked, "")
+    for name in names:
+        collector.fail(name, CRASH)
+    lines = [line for line in capfd.readouterr().out.splitlines() if not line.startswith("---")]
+    assert [line.partition(":")[0] for line in lines] == ["arc/ARC-c", "arc/ARC-e", "arc"]

@@ -157,7 +157,12 @@ class Collector:
 
     def _label(self, abbr: str) -> str:
         subset = self._checked[abbr].subset
-        is_only = subset.name == subset.result_abbr
+        siblings = {
+            each.subset.result_abbr
+            for each in self._checked.values()
+            if each.subset.dataset == subset.dataset
+        }
+        is_only = subset.name == subset.result_abbr and len(siblings) == 1
         return subset.dataset if is_only else f"{subset.dataset}/{subset.name}"
 
     def _read(self, abbr: str) -> Scored:
