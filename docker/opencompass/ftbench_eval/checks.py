@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 import hashlib
+import importlib.util
 import inspect
 import json
 import os
@@ -17,6 +18,13 @@ from ftbench.services import OWN_JUDGES, addresses
 from ftbench_eval.judging import NEEDS_JUDGE, class_name, judge_part, judged_config
 from ftbench_eval.presets import Subset
 from ftbench_eval.reasons import Refused, explain
+
+_EMBEDDING = ("faiss", "sentence_transformers")
+
+_BY_LIKENESS = dict.fromkeys(
+    ("TopkRetriever", "VotekRetriever", "MDLRetriever", "DPPRetriever"), _EMBEDDING
+)
+"""Retrievers that embed the questions, and the packages that they import for it."""
 
 
 @dataclass(frozen=True)
@@ -45,6 +53,10 @@ def check(subset: Subset, allow_outside_services: bool = False) -> Checked:
         allow_outside_services: Scoring may send the model's answers to services outside.
     """
     try:
+        refuse_retriever(subset.config)
+    except Refused as exc:
+        return Checked(subset, reason=explain(exc, "preset"))
+    try:
         rows = _load_rows(subset.config)
     except Exception as exc:  # foreign code; what fails is this subset only
         return Checked(subset, reason=_data_reason(explain(exc, "data"), subset.config))
@@ -57,6 +69,26 @@ def check(subset: Subset, allow_outside_services: bool = False) -> Checked:
     if not len(rows):
         return Checked(subset, reason=Reason("data", "the dataset has no rows"))
     return Checked(subset, len(rows), prompt_hash(subset.config["infer_cfg"]), data_hash(rows))
+
+
+def refuse_retriever(config: Any) -> None:
+    """Refuses examples that are chosen by likeness where what that takes is not installed.
+
+    OpenCompass would find out when the model is loaded (0.5.4, icl_retriever/icl_topk_retriever.py,
+    from which the others inherit).
+
+    Raises:
+        Refused: A package is missing.
+    """
+    name = class_name((config["infer_cfg"].get("retriever") or {}).get("type", ""))
+    if name not in _BY_LIKENESS:
+        return
+    lacking = [each for each in _BY_LIKENESS[name] if importlib.util.find_spec(each) is None]
+    if lacking:
+        verb = "is" if len(lacking) == 1 else "are"
+        raise Refused(
+            "package", f"{name} needs {' and '.join(lacking)}, which {verb} not installed"
+        )
 
 
 def prompt_hash(infer_config: Any) -> str:
