@@ -19,12 +19,11 @@ from ftbench_eval.judging import NEEDS_JUDGE, class_name, judge_part, judged_con
 from ftbench_eval.presets import Subset
 from ftbench_eval.reasons import Refused, explain
 
-_EMBEDDING = ("faiss", "sentence_transformers")
+_BY_LIKENESS = ("TopkRetriever", "VotekRetriever", "MDLRetriever", "DPPRetriever")
+"""Retrievers that embed the questions."""
 
-_BY_LIKENESS = dict.fromkeys(
-    ("TopkRetriever", "VotekRetriever", "MDLRetriever", "DPPRetriever"), _EMBEDDING
-)
-"""Retrievers that embed the questions, and the packages that they import for it."""
+_EMBEDDING = ("faiss", "sentence_transformers")
+"""What they import for it."""
 
 
 @dataclass(frozen=True)
@@ -74,7 +73,7 @@ def check(subset: Subset, allow_outside_services: bool = False) -> Checked:
 def refuse_retriever(config: Any) -> None:
     """Refuses examples that are chosen by likeness where what that takes is not installed.
 
-    OpenCompass would find out when the model is loaded (0.5.4, icl_retriever/icl_topk_retriever.py,
+    OpenCompass would find out after the model is loaded (0.5.4, icl_retriever/icl_topk_retriever.py,
     from which the others inherit).
 
     Raises:
@@ -83,7 +82,7 @@ def refuse_retriever(config: Any) -> None:
     name = class_name((config["infer_cfg"].get("retriever") or {}).get("type", ""))
     if name not in _BY_LIKENESS:
         return
-    lacking = [each for each in _BY_LIKENESS[name] if importlib.util.find_spec(each) is None]
+    lacking = [each for each in _EMBEDDING if importlib.util.find_spec(each) is None]
     if lacking:
         verb = "is" if len(lacking) == 1 else "are"
         raise Refused(
