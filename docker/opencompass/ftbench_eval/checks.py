@@ -73,8 +73,8 @@ def check(subset: Subset, allow_outside_services: bool = False) -> Checked:
 def refuse_retriever(config: Any) -> None:
     """Refuses examples that are chosen by likeness where what that takes is not installed.
 
-    OpenCompass would find out after the model is loaded (0.5.4, icl_retriever/icl_topk_retriever.py,
-    from which the others inherit).
+    OpenCompass would find out after the model is loaded (0.5.4,
+    icl_retriever/icl_topk_retriever.py, from which the others inherit).
 
     Raises:
         Refused: A package is missing.
