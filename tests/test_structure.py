@@ -26,6 +26,7 @@ ROWS = [
         "services",
         "pip_settings",
         "hub_cache",
+        "plots",
     ],
     ["preset", "aggregates", "sidecar"],
     ["catalogue", "dataset_options", "validity"],
@@ -61,6 +62,7 @@ WALLS = {
     "mlflow": {"tracking", "demo"},
     "docker": {"engine", "runtimes", "image"},
     "torch": {"demo"},
+    "matplotlib": {"plots"},
 }
 
 
@@ -107,7 +109,7 @@ def test_third_party_modules_stay_behind_their_walls(path: Path) -> None:
 
 
 def test_the_command_line_imports_nothing_heavy() -> None:
-    heavy = "{'mlflow', 'docker', 'torch', 'pandas', 'pyarrow', 'hydra', 'omegaconf'}"
+    heavy = "{'mlflow', 'docker', 'torch', 'pandas', 'pyarrow', 'matplotlib', 'hydra', 'omegaconf'}"
     code = f"import sys, ftbench.run; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
