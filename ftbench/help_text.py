@@ -116,7 +116,5 @@ def _choices(group: Path) -> list[str]:
         is_long = len(head) > 23
         lines += [head] if is_long or not text else []
         first = "" if is_long else f"{head:<24}"
-        lines += textwrap.wrap(
-            text, 98, initial_indent=f"{first:<24}", subsequent_indent=" " * 24
-        )
+        lines += textwrap.wrap(text, 98, initial_indent=f"{first:<24}", subsequent_indent=" " * 24)
     return lines
