@@ -93,6 +93,10 @@ class LocalRuntime:
         cure = "nvidia-smi -L lists the GPUs; runtime.num_gpus=0 evaluates on the CPU"
         return [Problem(f"runtime.{asked}", happened, cure)]
 
+    def prepare(self, plan: Plan, on_line: Callable[[str], None]) -> None:
+        """Builds the environment, where it is not there yet."""
+        self._environment(plan, on_line)
+
     def describe(self, plan: Plan) -> list[str]:
         """The equivalent command line: ``env -i`` with every variable, then the program."""
         folder = plan.environment_folder
