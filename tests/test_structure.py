@@ -48,7 +48,7 @@ ROWS = [
     ["runtimes", "planning"],
     ["collect", "preflight"],
     ["run"],
-    ["command_line"],
+    ["command_line", "watch"],
     ["demo"],
 ]
 
