@@ -93,8 +93,8 @@ def test_same_content_is_one_candidate(output: Output) -> None:
     output.write("checkpoint-1", 1)
     shutil.copytree(output.path / "checkpoint-1", output.path / "checkpoint-2")
     scan = output.scan()
-    assert names(scan) == ["checkpoint-1"]
-    assert output.said == ["checkpoint-2 has the same weights as checkpoint-1"]
+    assert (names(scan), scan.same) == (["checkpoint-1"], ("checkpoint-2",))
+    assert output.said == ["checkpoint-2 has the same weights as checkpoint-1: evaluated as one"]
 
 
 def test_same_content_of_another_training_is_another_candidate(output: Output) -> None:

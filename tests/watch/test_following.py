@@ -45,6 +45,7 @@ class Models:
     ready: list[str] = field(default_factory=list)
     changing: tuple[str, ...] = ()
     broken: tuple[tuple[str, str], ...] = ()
+    same: tuple[str, ...] = ()
     on_scan: Callable[[], None] = lambda: None
     finished_names: list[str] = field(default_factory=list)
     folder: Path | None = None
@@ -54,7 +55,7 @@ class Models:
         self.ended.append(has_writer_ended)
         self.on_scan()
         ready = tuple(Candidate(n, f"key-of-{n}", (n,), self.folder) for n in self.ready)
-        return Scan(ready, self.changing, self.broken)
+        return Scan(ready, self.changing, self.broken, self.same)
 
     def finished(self, candidate: Candidate) -> None:
         self.finished_names.append(candidate.name)
@@ -209,6 +210,18 @@ def test_vanished_model_is_said(watcher: Watcher) -> None:
     watcher.models.on_scan = rotate
     assert watcher.follow() == Tally(("one",), (), False)
     assert "two: it has gone before it was evaluated" in watcher.said
+
+
+def test_model_that_proves_to_be_another_has_not_gone(watcher: Watcher) -> None:
+    watcher.models.changing = ("final",)
+
+    def settle() -> None:
+        if watcher.listed("computed") == ["one"]:
+            watcher.models.changing, watcher.models.same = (), ("final",)
+
+    watcher.models.on_scan = settle
+    watcher.follow()
+    assert not [text for text in watcher.said if "gone" in text]
 
 
 def test_model_that_goes_during_its_evaluation_is_no_failure(watcher: Watcher) -> None:
