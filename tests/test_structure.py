@@ -50,7 +50,7 @@ ROWS = [
     ["collect", "preflight", "launchers", "ready"],
     ["training"],
     ["run"],
-    ["command_line"],
+    ["command_line", "watch"],
     ["demo"],
 ]
 
