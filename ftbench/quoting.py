@@ -1,4 +1,4 @@
-"""Texts as values of Hydra's override grammar; imports nothing of Hydra, so that anyone may quote."""
+"""Texts as values of Hydra's override grammar; for whoever must not import Hydra, too."""
 
 from __future__ import annotations
 

@@ -26,6 +26,7 @@ ROWS = [
         "services",
         "pip_settings",
         "hub_cache",
+        "quoting",
     ],
     ["preset", "aggregates", "sidecar"],
     ["catalogue", "dataset_options", "validity"],
@@ -50,6 +51,9 @@ ROWS = [
     ["run"],
     ["command_line"],
     ["demo"],
+    ["following"],
+    ["hooks"],
+    ["axolotl"],
 ]
 
 # The entry point hands over to its Hydra edge, which calls it back once per job.
@@ -61,6 +65,8 @@ WALLS = {
     "mlflow": {"tracking", "demo"},
     "docker": {"engine", "runtimes", "image"},
     "torch": {"demo"},
+    "transformers": {"hooks"},
+    "axolotl": {"axolotl"},
 }
 
 

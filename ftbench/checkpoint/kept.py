@@ -1,6 +1,6 @@
 """Checkpoints that a trainer will delete (``save_total_limit``), kept until they are evaluated.
 
-    OUTPUT_DIR/_ftbench/kept/checkpoint-500/     hard links to the adapter's files: no byte is copied
+    OUTPUT_DIR/_ftbench/kept/checkpoint-500/     hard links to the adapter's files, no copies
 
 ``Trainer.push_to_hub`` leaves out what begins with ``_`` (transformers 5.24, ``trainer.py``). Only
 adapters are kept: full models would hold disk space that their user meant to free.

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ftbench.tracking.environment import split_credentials
+from ftbench.tracking.trained import OUTPUT_TAG
 from ftbench.uris import sqlite_path
 
 
@@ -47,6 +48,19 @@ def active_run(environ: Mapping[str, str], cwd: Path) -> ActiveRun:
             run_id, experiment_id = run.info.run_id, str(run.info.experiment_id)
     clean, user, password = split_credentials(uri)
     return ActiveRun(run_id, experiment_id, _absolute(clean, cwd), user, password)
+
+
+def note_output_dir(run: ActiveRun, output_dir: Path) -> None:
+    """Notes on a training run where its model will lie, so that it is found by the run alone.
+
+    Trainers record the folder as it was given to them, which may be relative. Needs MLflow in this
+    process already; without it, or without a run, nothing is noted.
+    """
+    if not run.run_id or "mlflow" not in sys.modules:
+        return
+    from mlflow import MlflowClient
+
+    MlflowClient().set_tag(run.run_id, OUTPUT_TAG, str(output_dir))
 
 
 def _absolute(uri: str, cwd: Path) -> str:
