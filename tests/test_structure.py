@@ -49,7 +49,7 @@ ROWS = [
     ["runtimes", "planning"],
     ["collect", "preflight"],
     ["run"],
-    ["command_line"],
+    ["command_line", "watch"],
     ["demo"],
     ["following"],
     ["hooks"],
