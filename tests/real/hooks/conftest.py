@@ -54,7 +54,7 @@ class Trained:
 
     def wait_until_watched(self, pattern: str) -> None:
         """Waits until the process that evaluates has said this."""
-        deadline = time.monotonic() + 600
+        deadline = time.monotonic() + 1500
         while not re.search(pattern, self.watched, re.MULTILINE):
             assert time.monotonic() < deadline, self.watched
             time.sleep(0.5)
@@ -79,7 +79,7 @@ def train(tmp_path_factory: pytest.TempPathFactory) -> Train:
             stderr=subprocess.STDOUT,
             text=True,
             check=False,
-            timeout=600,
+            timeout=1500,
         )
         assert ran.returncode == 0, ran.stdout
         return Trained(folder, ran.stdout)
