@@ -26,9 +26,12 @@ class ModelConf:
     """What is evaluated. Options: ``conf/model/*.yaml``."""
 
     adapter: str | None = None
-    """Folder of the LoRA adapter (adapter_config.json and weights); null: the base model itself."""
+    """Folder of the LoRA adapter (adapter_config.json and weights), or runs:/RUN_ID, the adapter
+    that an MLflow run trained (runs:/RUN_ID/checkpoint-500: one of its checkpoints); null: the base
+    model itself."""
     base: str | None = None
-    """Base (or full) model: a folder or a Hugging Face id; null: the one the adapter names."""
+    """Base (or full) model: a folder, a Hugging Face id or runs:/RUN_ID; null: the one the adapter
+    names."""
     type: str = "auto"
     """auto; chat: format prompts with the tokenizer's chat template; base: plain text."""
     dtype: str = "auto"
@@ -134,7 +137,13 @@ class TrackingConf:
     experiment: str | None = None
     """Experiment; null: the training run's, else ftbench."""
     training_run_id: str | None = None
-    """MLflow run that trained the adapter; scores are linked to it both ways."""
+    """MLflow run that trained the adapter; scores are linked to it both ways. null: the one that
+    ftbench_training.json beside the adapter names."""
+    step: int | None = None
+    """Training step at which the training run receives the scores; null: the checkpoint's own, else
+    the last of the training run's loss."""
+    sweep_id: str | None = None
+    """The sweep that this evaluation is a job of; a sweep sets it by itself."""
     nest: bool = False
     """Make the benchmark run a child of the training run (the UI then folds it away)."""
     write_back: str = "metrics"

@@ -53,6 +53,7 @@ _AT_LEAST = {
     "runtime.pids_limit": 16,
     "runtime.stop_grace": 1,
     "tracking.request_timeout": 1,
+    "tracking.step": 0,
     "judge.temperature": 0,
     "judge.max_out_len": 1,
     "judge.request_timeout": 1,

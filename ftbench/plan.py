@@ -75,6 +75,8 @@ class TrackingPlan:
         uri: Tracking URI without credentials; sqlite paths are absolute.
         experiment: Name of the experiment, or None: the training run's own, else ``ftbench``.
         write_back: What the training run receives: ``metrics``, ``tags`` or ``none``.
+        step: Training step of the scores on the training run; None: the last of its loss.
+        sweep_id: The sweep that this evaluation is a job of, or None.
     """
 
     kind: str
@@ -84,6 +86,8 @@ class TrackingPlan:
     nest: bool = False
     write_back: str = "metrics"
     request_timeout_s: int = 30
+    step: int | None = None
+    sweep_id: str | None = None
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from ftbench.errors import PreflightError, Problem, TrackingError
 from ftbench.model_source import ModelSource
 from ftbench.plan import Plan
 from ftbench.runtimes.base import Runtime
+from ftbench.sidecar import read_sidecar
 from ftbench.workspace import check_writable
 
 _LEAST_FREE_BYTES = 1 << 30
@@ -59,6 +60,13 @@ def _check_space(plan: Plan) -> list[Problem]:
     ]
 
 
+def _wrote_the_model(plan: Plan, run_id: str) -> bool:
+    """Whether these weights are known as that run's, such as a checkpoint before its failure."""
+    folder = plan.model.adapter or plan.model.base_folder
+    sidecar = read_sidecar(folder) if folder else None
+    return sidecar is not None and sidecar.run_id == run_id
+
+
 def _check_tracking(plan: Plan, may_create: bool) -> list[Problem]:
     if plan.tracking.kind == "none":
         return []
@@ -70,7 +78,7 @@ def _check_tracking(plan: Plan, may_create: bool) -> list[Problem]:
         status = tracking.training_status(plan.tracking)
     except TrackingError as exc:
         return list(exc.problems)
-    if status == "FAILED":
+    if status == "FAILED" and not _wrote_the_model(plan, run_id):
         problems = [
             Problem(
                 f"tracking.training_run_id={run_id}",

@@ -12,6 +12,7 @@ import dataclasses
 import json
 import sys
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from rich.console import Console
@@ -27,6 +28,7 @@ from ftbench.errors import (
     EXIT_RESULT,
     LaunchError,
     PreflightError,
+    Problem,
     TrackingError,
 )
 from ftbench.help_text import help_text
@@ -42,7 +44,8 @@ from ftbench.report import Pointers, feedback, print_report, write_reports
 from ftbench.runtimes import make_runtime
 from ftbench.runtimes.base import CRASHED, FINISHED, INTERRUPTED, TIMED_OUT, Launch, Runtime
 from ftbench.schema import SKIPPED, Reason, Result, read_result, write_atomically
-from ftbench.workspace import claimed, find_run
+from ftbench.training_link import link_training
+from ftbench.workspace import FoundRun, alone, claimed, find_run
 
 EXIT_INTERRUPTED = 130
 
@@ -62,6 +65,35 @@ class Outcome:
     result: Result | None
     pointers: Pointers
     exit_code: int
+
+
+@dataclass(frozen=True)
+class _Ready:
+    """What a plan is made from."""
+
+    config: Config
+    host: Host
+    source: ModelSource
+    chosen: Chosen
+
+    def plan(self) -> Plan:
+        return make_plan(self.config, self.host, self.source, self.chosen, time.time())
+
+    def plan_again(self, plan: Plan) -> Plan:
+        """The plan, made anew where another process has used its folder, or left one, since."""
+        found = self.found(plan)
+        is_as_planned = found.run_dir == plan.run_dir if found else not plan.run_dir.exists()
+        return plan if is_as_planned else self.plan()
+
+    def found(self, plan: Plan) -> FoundRun | None:
+        is_wanted = self.config.reuse == "auto"
+        return find_run(plan.workspace, plan.fingerprint) if is_wanted else None
+
+    def judge_problems(self) -> Sequence[Problem]:
+        problems = find_problems(self.config, self.chosen)
+        if not problems and uses_judge(self.config, self.chosen):
+            problems = ask_judge(self.config, self.host)
+        return problems
 
 
 def evaluate(config: Config, host: Host | None = None, console: Console | None = None) -> Outcome:
@@ -84,15 +116,19 @@ def evaluate(config: Config, host: Host | None = None, console: Console | None =
         tracking.export_credentials(config.tracking.uri)
     host = host or read_host()
     console = console or Console()
+    linked = link_training(config, host)
+    config = linked.config
     catalogue = load_catalogue()
     chosen = choose_datasets(config, host, catalogue)
     refused = find_problems(config, chosen)
     source = _find_model(config, host, chosen, console, may_download=not refused)
+    source = dataclasses.replace(source, notes=(*linked.notes, *source.notes))
     access = data.Access(host, chosen.data_dir, catalogue.downloads, config.download)
     may_download = not (config.dry_run or source.problems or refused)
     # Before the plan: its fingerprint holds the data.
     chosen = _bring_data(chosen, access, console, may_download)
-    plan = make_plan(config, host, source, chosen, time.time())
+    ready = _Ready(config, host, source, chosen)
+    plan = ready.plan()
     runtime = make_runtime(plan, host)
     if config.dry_run:
         problems = [*source.problems, *chosen.problems, *refused]
@@ -104,7 +140,9 @@ def evaluate(config: Config, host: Host | None = None, console: Console | None =
         result = Result(fingerprint=plan.fingerprint, model_abbr=plan.model_abbr, stage=SKIPPED)
         _say(console, feedback(result))
         return Outcome(plan, result, Pointers(), EXIT_OK)
-    return _evaluate_planned(plan, config, host, source, chosen, runtime, console)
+    for note in linked.notes:
+        _say(console, f"note: {note}")
+    return _evaluate_planned(plan, ready, runtime, console)
 
 
 def _find_model(
@@ -141,36 +179,35 @@ def _bring_data(
     )
 
 
-def _evaluate_planned(
-    plan: Plan,
-    config: Config,
-    host: Host,
-    source: ModelSource,
-    chosen: Chosen,
-    runtime: Runtime,
-    console: Console,
-) -> Outcome:
-    found = find_run(plan.workspace, plan.fingerprint) if config.reuse == "auto" else None
-    if found is not None and found.is_complete:
-        # Flagged by what this command says, whatever the earlier one said.
-        result = write_summary(plan.files, read_result(plan.files.summary), plan.flag_above)
-        _say(console, f"reusing {found.run_dir}: same fingerprint")
-        launch = Launch(FINISHED)
-    else:
+def _evaluate_planned(plan: Plan, ready: _Ready, runtime: Runtime, console: Console) -> Outcome:
+    launch, result = Launch(FINISHED), _earlier_result(plan, ready, console)
+    if result is None:
         try:
-            judge_problems = find_problems(config, chosen)
-            if not judge_problems and uses_judge(config, chosen):
-                judge_problems = ask_judge(config, host)
-            preflight(plan, source, chosen, runtime, judge_problems)
-            launch = _launch(plan, runtime, console)
+            preflight(plan, ready.source, ready.chosen, runtime, ready.judge_problems())
+            waiting = f"waiting: another process is at work on this evaluation ({plan.workspace})"
+            with alone(plan.workspace, plan.fingerprint, lambda: _say(console, waiting)):
+                plan = ready.plan_again(plan)
+                result = _earlier_result(plan, ready, console)
+                if result is None:
+                    launch = _launch(plan, runtime, console)
+                    result = collect(plan, launch)
         except LaunchError as exc:
             _print_not_started(plan, exc, console)
             raise
-        result = collect(plan, launch)
     pointers, recorded = _record(plan, result)
     write_reports(plan, result, pointers)
     print_report(console, plan, result, pointers)
     return Outcome(plan, result, pointers, _exit_code(launch, result) or recorded)
+
+
+def _earlier_result(plan: Plan, ready: _Ready, console: Console) -> Result | None:
+    """The complete result of an earlier evaluation of this fingerprint, if it may be reused."""
+    found = ready.found(plan)
+    if found is None or not found.is_complete:
+        return None
+    _say(console, f"reusing {found.run_dir}: same fingerprint")
+    # Flagged by what this command says, whatever the earlier one said.
+    return write_summary(plan.files, read_result(plan.files.summary), plan.flag_above)
 
 
 def _launch(plan: Plan, runtime: Runtime, console: Console) -> Launch:

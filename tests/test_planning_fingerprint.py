@@ -72,6 +72,8 @@ CHANGE_NO_PREDICTION: dict[str, Any] = {
     "tracking.uri": "http://t",
     "tracking.experiment": "e",
     "tracking.training_run_id": "r",
+    "tracking.step": 5,
+    "tracking.sweep_id": "s",
     "tracking.nest": True,
     "tracking.write_back": "none",
     "tracking.request_timeout": 1,

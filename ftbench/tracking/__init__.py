@@ -10,11 +10,17 @@ from __future__ import annotations
 from ftbench.tracking.check import check, training_status
 from ftbench.tracking.environment import export_credentials, redact, split_credentials
 from ftbench.tracking.recorder import Recorded, record
+from ftbench.tracking.trained import TrainedRun, bring, find_trained, get_trained, is_active
 
 __all__ = [
     "Recorded",
+    "TrainedRun",
+    "bring",
     "check",
     "export_credentials",
+    "find_trained",
+    "get_trained",
+    "is_active",
     "record",
     "redact",
     "split_credentials",

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from ftbench.tracking.contents import FLAGGED_TAG
+from ftbench.tracking.names import loss_keys
 from ftbench.tracking.scores import AVERAGE, HEADLINE
 
 if TYPE_CHECKING:
@@ -142,13 +143,6 @@ def view_path(experiment_id: str, key: str, mode: str = "") -> str:
     path = f"/#/experiments/{experiment_id}/runs?viewStateShareKey={key}"
     path += "&workflowType=machine_learning"
     return path + (f"&compareRunsMode={mode}" if mode else "")
-
-
-def loss_keys(keys: Iterable[str]) -> tuple[str, ...]:
-    """The loss metrics among a training run's metrics, the training loss first."""
-    losses = [key for key in keys if "loss" in key.lower() and not key.startswith("system/")]
-    usual = ("loss", "train/loss", "train_loss", "training_loss", "eval_loss", "eval/loss")
-    return tuple(sorted(losses, key=lambda k: (usual.index(k) if k in usual else len(usual), k)))
 
 
 def _headline_order(keys: Iterable[str]) -> list[str]:
