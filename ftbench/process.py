@@ -154,6 +154,7 @@ def run_process(
     on_line: Callable[[str], None],
     timeout_s: float = 0,
     grace_s: float = 10,
+    inherited: Sequence[int] = (),
     passes_on: bool = False,
     clean: Callable[[bytes], bytes] | None = None,
 ) -> Ended:
@@ -167,6 +168,7 @@ def run_process(
         on_line: Called with each line, in this thread.
         timeout_s: Seconds until it is asked to stop; 0: never.
         grace_s: Seconds from SIGTERM to SIGKILL.
+        inherited: File descriptors that stay open in it: locks on them outlive this process.
         passes_on: The signal that stops us is the one that it receives, as at a terminal; False:
             always SIGTERM.
         clean: As of ``LineLog``.
@@ -188,6 +190,7 @@ def run_process(
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            pass_fds=inherited,
         )
         timed_out = False
         try:
