@@ -57,7 +57,8 @@ uri = os.environ["MLFLOW_TRACKING_URI"]
 del os.environ["MLFLOW_RUN_ID"]
 with mlflow.start_run(run_name="theirs") as run:
     shutil.copytree("ready", "out")
-    write_sidecar(Path("out"), Sidecar(run.info.run_id, uri, run.info.experiment_id, 7, "", time.time()))
+    sidecar = Sidecar(run.info.run_id, uri, run.info.experiment_id, 7, "", time.time())
+    write_sidecar(Path("out"), sidecar)
 """
 
 
