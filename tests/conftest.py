@@ -23,7 +23,7 @@ TOGETHER = {"test_main_job": "demo", "test_mlflow_page": "demo", "test_wheel": "
 test of the demo writes into its database, whose pages others open."""
 
 FIRST = ("demo", "test_truth", "container", "slurm", "test_catalogue_regenerated")
-"""Groups that begin first, the longest at the front: what begins last should be short, or one worker
+"""Groups that begin first, the longest at the front: what begins last should be short, or a worker
 idles. The first one makes the demo, which others wait for."""
 
 
