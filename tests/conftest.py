@@ -54,6 +54,8 @@ def eval_image() -> str:
     return image_name("cpu")
 
 
+# Before pytest-xdist looks at the groups.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Prepares the tests that run real things; those of logic alone stay as they are."""
     real = [item for item in items if any(item.get_closest_marker(name) for name in REAL)]
