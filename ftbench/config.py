@@ -26,9 +26,12 @@ class ModelConf:
     """What is evaluated. Options: ``conf/model/*.yaml``."""
 
     adapter: str | None = None
-    """Folder of the LoRA adapter (adapter_config.json and weights); null: the base model itself."""
+    """Folder of the LoRA adapter (adapter_config.json and weights), or runs:/RUN_ID, the adapter
+    that an MLflow run trained (runs:/RUN_ID/checkpoint-500: one of its checkpoints); null: the base
+    model itself."""
     base: str | None = None
-    """Base (or full) model: a folder or a Hugging Face id; null: the one the adapter names."""
+    """Base (or full) model: a folder, a Hugging Face id or runs:/RUN_ID; null: the one the adapter
+    names."""
     type: str = "auto"
     """auto; chat: format prompts with the tokenizer's chat template; base: plain text."""
     dtype: str = "auto"
@@ -96,7 +99,10 @@ class RuntimeConf:
     num_gpus: int = 1
     """GPUs to use; 0: CPU."""
     gpu_ids: list[str] | None = None
-    """GPU indices or UUIDs to use, instead of the first num_gpus."""
+    """GPU indices or UUIDs to use: exactly these, instead of any num_gpus of the pool."""
+    gpu_pool: list[str] | None = None
+    """GPU indices or UUIDs that jobs share, each held by one evaluation at a time; null: those of
+    CUDA_VISIBLE_DEVICES, else all."""
     cpu_threads: int | None = None
     """Threads of one numeric operation; null: half of the processors."""
     scoring_workers: int = 2
@@ -134,7 +140,13 @@ class TrackingConf:
     experiment: str | None = None
     """Experiment; null: the training run's, else ftbench."""
     training_run_id: str | None = None
-    """MLflow run that trained the adapter; scores are linked to it both ways."""
+    """MLflow run that trained the adapter; scores are linked to it both ways. null: the one that
+    ftbench_training.json beside the adapter names."""
+    step: int | None = None
+    """Training step at which the training run receives the scores; null: the checkpoint's own, else
+    the last of the training run's loss."""
+    sweep_id: str | None = None
+    """The sweep that this evaluation is a job of; a sweep sets it by itself."""
     nest: bool = False
     """Make the benchmark run a child of the training run (the UI then folds it away)."""
     write_back: str = "metrics"
@@ -167,6 +179,19 @@ class JudgeConf:
 
 
 @dataclass
+class TrainingConf:
+    """A training that ftbench starts first; what it writes is then evaluated."""
+
+    command: Any = None
+    """Command that trains: a text, split as a shell would, or a list; never run by a shell. It
+    writes into model.adapter (a full model: into model.base). null: nothing is trained."""
+    cwd: str | None = None
+    """Folder that the command runs in; null: this one."""
+    timeout: int | None = None
+    """Seconds that the training may take; null: no limit."""
+
+
+@dataclass
 class Config:
     """One evaluation."""
 
@@ -179,6 +204,7 @@ class Config:
     runtime: RuntimeConf = field(default_factory=RuntimeConf)
     tracking: TrackingConf = field(default_factory=TrackingConf)
     judge: JudgeConf = field(default_factory=JudgeConf)
+    training: TrainingConf = field(default_factory=TrainingConf)
     limit: int | None = None
     """First N rows of each subset; null: all."""
     test_range: str | None = None

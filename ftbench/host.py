@@ -12,6 +12,9 @@ from pathlib import Path
 from platformdirs import user_cache_path
 
 from ftbench.schema import SECRET_NAMES
+from ftbench.uris import sqlite_path, strip_credentials
+
+DEFAULT_STORE = "sqlite:///mlflow.db"
 
 
 @dataclass(frozen=True)
@@ -54,6 +57,15 @@ class Host:
         A shell leaves the ``~`` of ``model.adapter=~/out`` as it is.
         """
         return self.cwd / Path(text).expanduser()
+
+    def tracking_store(self, given: str | None) -> str:
+        """The tracker's URI, without credentials and with an absolute path.
+
+        Args:
+            given: ``tracking.uri``; None: MLFLOW_TRACKING_URI, else a database in ``cwd``.
+        """
+        uri, _, _ = strip_credentials(given or self.tracking_uri or DEFAULT_STORE)
+        return sqlite_path(uri, self.cwd)
 
 
 def read_host(environ: Mapping[str, str] | None = None) -> Host:

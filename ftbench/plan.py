@@ -75,6 +75,8 @@ class TrackingPlan:
         uri: Tracking URI without credentials; sqlite paths are absolute.
         experiment: Name of the experiment, or None: the training run's own, else ``ftbench``.
         write_back: What the training run receives: ``metrics``, ``tags`` or ``none``.
+        step: Training step of the scores on the training run; None: the last of its loss.
+        sweep_id: The sweep that this evaluation is a job of, or None.
     """
 
     kind: str
@@ -84,6 +86,8 @@ class TrackingPlan:
     nest: bool = False
     write_back: str = "metrics"
     request_timeout_s: int = 30
+    step: int | None = None
+    sweep_id: str | None = None
 
 
 @dataclass(frozen=True)
@@ -107,6 +111,9 @@ class Plan:
             flagged; it is no part of the fingerprint.
         network: None for no network, else the network's name (docker).
         user: ``uid:gid`` that the container runs as.
+        gpu_ids: GPUs that it must have; empty: any ``num_gpus`` of the pool. A launch holds them,
+            and says in ``launch.json`` which they were.
+        gpu_pool: GPUs that jobs share; empty: those lent by a batch system, or of the machine.
     """
 
     runtime: str
@@ -137,6 +144,7 @@ class Plan:
     python: str | None
     environment_folder: Path | None
     flag_above: float = 0.05
+    gpu_pool: tuple[str, ...] = ()
 
     @property
     def files(self) -> RunFiles:

@@ -25,10 +25,8 @@ from ftbench.plan import DatasetPlan, ModelPlan, Mount, Plan, TrackingPlan
 from ftbench.preset import Preset
 from ftbench.program import lock_hash, program_hash
 from ftbench.schema import SCHEMA_VERSION
-from ftbench.uris import sqlite_path, strip_credentials
+from ftbench.uris import strip_credentials
 from ftbench.workspace import find_run, new_run_dir
-
-_DEFAULT_STORE = "sqlite:///mlflow.db"
 
 _GENERATION_KEYS = (
     "model.type",
@@ -98,6 +96,7 @@ def make_plan(config: Config, host: Host, source: ModelSource, chosen: Chosen, n
         python=runtime.python,
         environment_folder=_ready_environment(config, host),
         flag_above=config.flag_above,
+        gpu_pool=tuple(runtime.gpu_pool or ()),
     )
 
 
@@ -190,15 +189,16 @@ def plan_tracking(config: Config, host: Host) -> TrackingPlan:
     conf = config.tracking
     if conf.name == "none":
         return TrackingPlan(kind="none")
-    uri, _, _ = strip_credentials(conf.uri or host.tracking_uri or _DEFAULT_STORE)
     return TrackingPlan(
         kind=conf.name,
-        uri=sqlite_path(uri, host.cwd),
+        uri=host.tracking_store(conf.uri),
         experiment=conf.experiment,
         training_run_id=conf.training_run_id,
         nest=conf.nest,
         write_back=conf.write_back,
         request_timeout_s=conf.request_timeout,
+        step=conf.step,
+        sweep_id=conf.sweep_id,
     )
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -64,6 +64,37 @@ def run_dirs(path: Path) -> list[Path]:
     if RunFiles(path).plan.is_file():
         return [path]
     return [d for d in sorted((path / RUNS).glob("*/")) if RunFiles(d).plan.is_file()]
+
+
+@contextmanager
+def alone(workspace: Path, fingerprint: str, on_wait: Callable[[], None]) -> Iterator[None]:
+    """Lets one process at a time evaluate a fingerprint; the next one then finds its result.
+
+    Args:
+        workspace: Absolute folder.
+        fingerprint: Of the evaluation.
+        on_wait: Called once when another process is at work on it.
+
+    Raises:
+        LaunchError: The workspace cannot be written.
+
+    Side effects: creates the workspace.
+    """
+    lock = FileLock(workspace / RUNS / f".{fingerprint[:16]}.lock")
+    try:
+        (workspace / RUNS).mkdir(parents=True, exist_ok=True)
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            on_wait()
+            # Whoever holds it ends by its own timeout; the system frees it when it dies.
+            lock.acquire()
+    except OSError as exc:
+        raise LaunchError(unwritable(workspace / RUNS / "new", exc)) from exc
+    try:
+        yield
+    finally:
+        lock.release()
 
 
 @contextmanager

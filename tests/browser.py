@@ -225,7 +225,10 @@ def free_port() -> int:
 
 @contextmanager
 def mlflow_server(
-    store: str, port: int = 0, environment: Mapping[str, str] | None = None
+    store: str,
+    port: int = 0,
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
 ) -> Iterator[str]:
     """Serves a tracking store on this machine and yields the server's URL.
 
@@ -233,8 +236,9 @@ def mlflow_server(
         store: Backend store URI, such as ``sqlite:////tmp/mlflow.db``.
         port: 0 for a free one.
         environment: Further variables of the server.
+        folder: For its artifacts and its log; None: where the sqlite file is.
     """
-    process, url = start_mlflow_server(store, port, environment)
+    process, url = start_mlflow_server(store, port, environment, folder)
     try:
         yield url
     finally:
@@ -252,13 +256,16 @@ def kill_mlflow_server(process: subprocess.Popen[bytes]) -> None:
 
 
 def start_mlflow_server(
-    store: str, port: int = 0, environment: Mapping[str, str] | None = None
+    store: str,
+    port: int = 0,
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
 ) -> tuple[subprocess.Popen[bytes], str]:
     """Starts a server and waits until it answers; the caller ends the process."""
     port = port or free_port()
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", store]
     command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    folder = Path(store.removeprefix("sqlite:///")).parent
+    folder = folder or Path(store.removeprefix("sqlite:///")).parent
     command += ["--artifacts-destination", str(folder / "artifacts")]
     env = {
         **os.environ,

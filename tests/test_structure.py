@@ -26,11 +26,13 @@ ROWS = [
         "services",
         "pip_settings",
         "hub_cache",
+        "plots",
+        "quoting",
     ],
-    ["preset", "aggregates"],
+    ["preset", "aggregates", "sidecar", "training_command"],
     ["catalogue", "dataset_options", "validity"],
     ["score_rows"],
-    ["program", "engine", "host", "plan", "config", "checkpoint", "workspace"],
+    ["program", "engine", "host", "plan", "config", "checkpoint", "workspace", "comparison"],
     ["config_checks"],
     [
         "data",
@@ -42,14 +44,18 @@ ROWS = [
         "tracking",
         "report",
     ],
-    ["datasets", "image", "compose", "plan_text", "live", "record", "own_datasets"],
-    ["choosing"],
-    ["judge"],
+    ["datasets", "image", "compose", "plan_text", "live", "own_datasets", "references"],
+    ["choosing", "training_link", "record", "compare"],
+    ["judge", "gpu_pool"],
     ["runtimes", "planning"],
-    ["collect", "preflight"],
+    ["collect", "preflight", "launchers", "ready"],
+    ["training"],
     ["run"],
-    ["command_line"],
+    ["command_line", "watch"],
     ["demo"],
+    ["following"],
+    ["hooks"],
+    ["axolotl"],
 ]
 
 # The entry point hands over to its Hydra edge, which calls it back once per job.
@@ -61,6 +67,9 @@ WALLS = {
     "mlflow": {"tracking", "demo"},
     "docker": {"engine", "runtimes", "image"},
     "torch": {"demo"},
+    "matplotlib": {"plots"},
+    "transformers": {"hooks"},
+    "axolotl": {"axolotl"},
 }
 
 
@@ -107,7 +116,7 @@ def test_third_party_modules_stay_behind_their_walls(path: Path) -> None:
 
 
 def test_the_command_line_imports_nothing_heavy() -> None:
-    heavy = "{'mlflow', 'docker', 'torch', 'pandas', 'pyarrow', 'hydra', 'omegaconf'}"
+    heavy = "{'mlflow', 'docker', 'torch', 'pandas', 'pyarrow', 'matplotlib', 'hydra', 'omegaconf'}"
     code = f"import sys, ftbench.run; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from ftbench.schema import write_atomically
+from ftbench.sidecar import SIDECAR
 
 _CHUNK_BYTES = 1 << 20
 
@@ -43,6 +44,16 @@ _TOKENIZER_FILES = {
 _ADAPTER_WEIGHTS = ("adapter_model.safetensors", "adapter_model.bin")
 
 _MODEL_SUFFIXES = {".safetensors", ".bin", ".json", ".model", ".txt", ".jinja", ".tiktoken", ".py"}
+
+_OF_THE_TRAINER = {
+    SIDECAR,
+    "all_results.json",
+    "eval_results.json",
+    "train_results.json",
+    "trainer_state.json",
+    "training_args.bin",
+}
+"""What a trainer leaves beside a full model; it changes no prediction."""
 
 
 def hash_weights(folder: Path, cache: Path) -> str:
@@ -114,7 +125,9 @@ def _files_below(folder: Path) -> list[Path]:
 
 
 def _is_model_file(path: Path) -> bool:
-    return path.suffix in _MODEL_SUFFIXES and not path.name.startswith(".") and path.is_file()
+    if path.name in _OF_THE_TRAINER or path.name.startswith("."):
+        return False
+    return path.suffix in _MODEL_SUFFIXES and path.is_file()
 
 
 def _deciding(config: Any) -> str:

@@ -11,6 +11,7 @@ from typing import Any
 from ftbench.plan import Plan
 from ftbench.schema import OK, Result
 from ftbench.score_rows import flag_lines
+from ftbench.tracking.baseline import GROUP_TAG, group_of
 from ftbench.tracking.environment import redact
 from ftbench.tracking.names import (
     MAX_PARAM,
@@ -38,6 +39,8 @@ _ADAPTER_FIELDS = (
 FLAGGED_TAG = "ftbench.flagged"
 """Names of the datasets whose scores are flagged, or NOT_FLAGGED."""
 NOT_FLAGGED = "none"
+SWEEP_TAG = "ftbench.sweep_id"
+"""The sweep that a benchmark run is a job of; the sweep's own run has it too."""
 _BASE_COLOUR = "#8a8a8a"
 """Grey in every chart, so that the base model is told from the adapters."""
 
@@ -50,6 +53,7 @@ class TrainingRun:
         link: Its address inside MLflow's UI.
         status: MLflow's own word, such as FINISHED or FAILED.
         output_model_ids: LoggedModels that it already names as its outputs.
+        loss_key: Its most telling loss metric; empty when it logged none.
     """
 
     run_id: str
@@ -58,6 +62,7 @@ class TrainingRun:
     status: str
     params: dict[str, str] = field(default_factory=dict)
     output_model_ids: tuple[str, ...] = ()
+    loss_key: str = ""
 
     @property
     def link(self) -> str:
@@ -82,6 +87,8 @@ def run_params(plan: Plan, training: TrainingRun | None) -> dict[str, str]:
         **plan.parameters,
         **{f"adapter.{key}": value for key, value in _adapter_facts(plan.model.adapter).items()},
     }
+    if plan.tracking.step is not None:
+        params["step"] = str(plan.tracking.step)
     if training is not None:
         params |= {f"train.{key}": value for key, value in training.params.items()}
     return {metric_key(key): cut(redact(value), MAX_PARAM) for key, value in params.items()}
@@ -100,6 +107,7 @@ def run_tags(plan: Plan, result: Result, training: TrainingRun | None) -> dict[s
         "ftbench.model_abbr": plan.model_abbr,
         "ftbench.runtime": plan.runtime,
         "ftbench.run_dir": str(plan.run_dir),
+        GROUP_TAG: group_of(run_params(plan, training)),
         # Always there, so that recording again with another threshold leaves no old flag.
         FLAGGED_TAG: ", ".join(flagged_names(result)) or NOT_FLAGGED,
         "ftbench.flags": "; ".join(flag_lines(result.datasets)) or NOT_FLAGGED,
@@ -109,6 +117,8 @@ def run_tags(plan: Plan, result: Result, training: TrainingRun | None) -> dict[s
     else:
         tags["ftbench.adapter"] = str(plan.model.adapter)
         tags["ftbench.adapter_sha256"] = plan.fingerprint_parts.get("adapter_sha256", "")
+    if plan.tracking.sweep_id:
+        tags[SWEEP_TAG] = plan.tracking.sweep_id
     if training is not None:
         tags["ftbench.train_run_id"] = training.run_id
         tags["ftbench.train_status"] = training.status

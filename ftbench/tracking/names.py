@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections.abc import Iterable
 from pathlib import Path
 
 from ftbench.plan import Plan
@@ -120,6 +121,13 @@ def data_digest(dataset: DatasetResult) -> str | None:
         return next(iter(hashes.values()))[:36]
     lines = "\n".join(f"{abbr} {digest}" for abbr, digest in sorted(hashes.items()))
     return hashlib.sha256(lines.encode()).hexdigest()[:16]
+
+
+def loss_keys(keys: Iterable[str]) -> tuple[str, ...]:
+    """The loss metrics among a training run's metrics, the training loss first."""
+    losses = [key for key in keys if "loss" in key.lower() and not key.startswith("system/")]
+    usual = ("loss", "train/loss", "train_loss", "training_loss", "eval_loss", "eval/loss")
+    return tuple(sorted(losses, key=lambda k: (usual.index(k) if k in usual else len(usual), k)))
 
 
 def sqlite_path(uri: str) -> Path | None:

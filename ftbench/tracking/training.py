@@ -9,15 +9,14 @@ from typing import TYPE_CHECKING
 from ftbench.plan import TrackingPlan
 from ftbench.schema import OK, Result
 from ftbench.tracking.contents import FLAGGED_TAG, NOT_FLAGGED, TrainingRun, flagged_names, run_link
-from ftbench.tracking.names import metric_key
-from ftbench.tracking.note import RunRow, training_note
+from ftbench.tracking.names import loss_keys, metric_key
+from ftbench.tracking.note import NOTE_TAG, RunRow, training_note
 from ftbench.tracking.scores import HEADLINE, Score, headlines, overall_status
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-NOTE_TAG = "mlflow.note.content"
 MAX_ROWS = 50
 """Benchmark runs that a training run's note lists; the newest are kept."""
 
@@ -71,8 +70,9 @@ def write_back(
         FLAGGED_TAG: ", ".join(flagged_names(outcome.result)) or NOT_FLAGGED,
     }
     metrics = []
+    step = _step(client, tracking, training)
     if tracking.write_back == "metrics":
-        metrics = [Metric(s.key, s.value, outcome.timestamp_ms, 0) for s in scores]
+        metrics = [Metric(s.key, s.value, outcome.timestamp_ms, step) for s in scores]
     else:
         tags |= {metric_key(f"ftbench.{s.key.replace('/', '.')}"): repr(s.value) for s in scores}
     client.log_batch(
@@ -80,8 +80,16 @@ def write_back(
     )
     is_same_experiment = training.experiment_id == outcome.experiment_id
     if is_same_experiment and outcome.model_id not in training.output_model_ids:
-        client.log_outputs(training.run_id, [LoggedModelOutput(outcome.model_id, step=0)])
+        client.log_outputs(training.run_id, [LoggedModelOutput(outcome.model_id, step=step)])
     return _write_note(client, training, outcome.experiment_id)
+
+
+def _step(client: MlflowClient, tracking: TrackingPlan, training: TrainingRun) -> int:
+    """Where the scores stand on the training run's axis: beside the loss of the same weights."""
+    if tracking.step is not None or not training.loss_key:
+        return tracking.step or 0
+    history = client.get_metric_history(training.run_id, training.loss_key)
+    return max((metric.step for metric in history), default=0)
 
 
 def _is_sound(score: Score, ok: set[str]) -> bool:
@@ -136,4 +144,5 @@ def _training_run(run: Run) -> TrainingRun:
         status=run.info.status,
         params=dict(run.data.params),
         output_model_ids=tuple(output.model_id for output in outputs),
+        loss_key=next(iter(loss_keys(run.data.metrics)), ""),
     )
