@@ -27,6 +27,7 @@ ROWS = [
         "pip_settings",
         "hub_cache",
         "plots",
+        "quoting",
     ],
     ["preset", "aggregates", "sidecar", "training_command"],
     ["catalogue", "dataset_options", "validity"],
@@ -52,6 +53,9 @@ ROWS = [
     ["run"],
     ["command_line", "watch"],
     ["demo"],
+    ["following"],
+    ["hooks"],
+    ["axolotl"],
 ]
 
 # The entry point hands over to its Hydra edge, which calls it back once per job.
@@ -64,6 +68,8 @@ WALLS = {
     "docker": {"engine", "runtimes", "image"},
     "torch": {"demo"},
     "matplotlib": {"plots"},
+    "transformers": {"hooks"},
+    "axolotl": {"axolotl"},
 }
 
 

@@ -10,6 +10,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+from ftbench.checkpoint.kept import OWN_FOLDER
 from ftbench.errors import EXIT_OK, FtbenchError, LaunchError, Problem
 from ftbench.host import Host, read_host
 from ftbench.schema import write_atomically
@@ -17,7 +18,7 @@ from ftbench.uris import strip_credentials
 from ftbench.watch.candidates import Source
 from ftbench.watch.evaluation import Evaluator
 from ftbench.watch.experiment import ExperimentSource
-from ftbench.watch.folder import OWN_FOLDER, FolderSource, Selection
+from ftbench.watch.folder import FolderSource, Selection
 from ftbench.watch.following import Follower, Policy, Tally
 from ftbench.watch.ledger import Ledger
 from ftbench.watch.lock import held

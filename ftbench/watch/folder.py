@@ -20,15 +20,11 @@ from ftbench.checkpoint import (
     list_checkpoints,
     natural_key,
 )
+from ftbench.checkpoint.kept import kept_folder, list_kept, release
 from ftbench.compose import override
 from ftbench.sidecar import Sidecar, read_sidecar
 from ftbench.watch.candidates import Candidate, Scan
 from ftbench.watch.readiness import Readiness, Signature, State
-
-OWN_FOLDER = "_ftbench"
-"""Below the output folder; a Trainer that pushes to the hub leaves out what begins with ``_``."""
-
-KEPT = f"{OWN_FOLDER}/kept"
 
 CHECKPOINTS, FINAL, BOTH = "checkpoints", "final", "both"
 
@@ -109,10 +105,14 @@ class FolderSource:
         return Scan(tuple(ready.values()), tuple(changing), tuple(broken), tuple(same))
 
     def finished(self, candidate: Candidate) -> None:
-        """See ``Source.finished``."""
+        """See ``Source.finished``.
+
+        Side effects: what was kept of a checkpoint against its deletion is deleted.
+        """
+        release(kept_folder(self._folder) / candidate.name)
 
     def _counted(self, has_writer_ended: bool) -> list[Path]:
-        checkpoints = [path for path in self._checkpoints() if self._counts(path)]
+        checkpoints = [path for path in self._checkpoints(has_writer_ended) if self._counts(path)]
         final = [self._folder] if self._is_final(has_writer_ended) else []
         if self._selection.take == CHECKPOINTS:
             return checkpoints
@@ -124,9 +124,11 @@ class FolderSource:
         self._once(f"{self._folder} holds no final model: its last checkpoint {last.name} is taken")
         return [last]
 
-    def _checkpoints(self) -> list[Path]:
-        there = {path.name: path for path in list_checkpoints(self._folder / KEPT)}
-        there |= {path.name: path for path in list_checkpoints(self._folder)}
+    def _checkpoints(self, has_writer_ended: bool) -> list[Path]:
+        kept = {path.name: path for path in list_kept(self._folder)}
+        there = {path.name: path for path in list_checkpoints(self._folder)}
+        # A trainer that still runs may delete a checkpoint while it is evaluated.
+        there = kept | there if has_writer_ended else there | kept
         return sorted(there.values(), key=lambda path: natural_key(Path(path.name)))
 
     def _counts(self, checkpoint: Path) -> bool:
