@@ -52,7 +52,8 @@ def read_sidecar(folder: Path) -> Sidecar | None:
     """The note of a folder; None when there is none, or none that can be read."""
     try:
         value = json.loads((folder / SIDECAR).read_text(encoding="utf-8"))
-        known = {field.name: value[field.name] for field in fields(Sidecar) if field.name in value}
+        names = {field.name for field in fields(Sidecar)}
+        known = {name: item for name, item in value.items() if name in names}
         step = known.get("global_step")
         return Sidecar(**known | {"global_step": None if step is None else int(step)})
     except (OSError, ValueError, TypeError, AttributeError):

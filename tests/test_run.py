@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import json
+import threading
+import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from ftbench import run
+from ftbench import ready
 from ftbench.config import JudgeConf, ModelConf
 from ftbench.errors import ConfigError, PreflightError
 from ftbench.plan import Plan
+from ftbench.run import Outcome
 from ftbench.runtimes.base import Launch
 from ftbench.schema import Result, read_result, write_result
 from tests.judge_server import judge_server
@@ -46,6 +50,27 @@ def finish_with_a_cut_answer(plan: Plan) -> Launch:
     return launch
 
 
+def evaluate_twice_at_once(world: World, **changes: str) -> list[Outcome]:
+    """The first evaluation does not end before the second one waits for it."""
+    is_at_work, waits = threading.Event(), threading.Event()
+
+    def finish_once_the_second_waits(plan: Plan) -> Launch:
+        is_at_work.set()
+        assert waits.wait(60)
+        return finish(plan)
+
+    world.runtime.programs = [finish_once_the_second_waits, finish]
+    with ThreadPoolExecutor(2) as pool:
+        first = pool.submit(world.evaluate, **changes)
+        assert is_at_work.wait(60)
+        second = pool.submit(world.evaluate, **changes)
+        while "waiting: another process is at work on this evaluation" not in world.printed:
+            assert not second.done()
+            time.sleep(0.01)
+        waits.set()
+    return [first.result(), second.result()]
+
+
 def test_evaluate_prints_the_missions_feedback(world: World) -> None:
     assert world.evaluate().exit_code == 0
     assert (
@@ -72,6 +97,20 @@ def test_evaluate_leaves_every_stage_in_the_run_folder(world: World) -> None:
     assert read_result(files.summary) == outcome.result
     assert json.loads(files.feedback.read_text())["decision"] is True
     assert files.report.is_file()
+
+
+def test_evaluate_waits_for_equal_work_and_takes_its_result(world: World) -> None:
+    outcomes = evaluate_twice_at_once(world)
+    assert [outcome.exit_code for outcome in outcomes] == [0, 0]
+    assert len(world.runtime.launched) == 1
+    assert len({outcome.plan.run_dir for outcome in outcomes}) == 1
+    assert outcomes[0].result == outcomes[1].result
+
+
+def test_evaluate_with_reuse_never_takes_its_turn_and_its_own_folder(world: World) -> None:
+    first, second = evaluate_twice_at_once(world, reuse="never")
+    assert len(world.runtime.launched) == 2
+    assert first.plan.run_dir != second.plan.run_dir
 
 
 def test_evaluate_goes_on_in_an_unfinished_run_folder(world: World) -> None:
@@ -135,7 +174,7 @@ def test_evaluate_of_no_datasets_downloads_no_model(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     downloads: list[object] = []
-    monkeypatch.setattr(run, "download_base", lambda source, host: downloads.append(source))
+    monkeypatch.setattr(ready, "download_base", lambda source, host: downloads.append(source))
     assert world.evaluate("", model=ModelConf(base="some/model")).exit_code == 0
     assert downloads == []
 

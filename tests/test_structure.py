@@ -27,11 +27,12 @@ ROWS = [
         "pip_settings",
         "hub_cache",
         "quoting",
+        "plots",
     ],
-    ["preset", "aggregates", "sidecar"],
+    ["preset", "aggregates", "sidecar", "training_command"],
     ["catalogue", "dataset_options", "validity"],
     ["score_rows"],
-    ["program", "engine", "host", "plan", "config", "checkpoint", "workspace"],
+    ["program", "engine", "host", "plan", "config", "checkpoint", "workspace", "comparison"],
     ["config_checks"],
     [
         "data",
@@ -43,11 +44,12 @@ ROWS = [
         "tracking",
         "report",
     ],
-    ["datasets", "image", "compose", "plan_text", "live", "record", "own_datasets"],
-    ["choosing", "training_link"],
-    ["judge"],
+    ["datasets", "image", "compose", "plan_text", "live", "own_datasets", "references"],
+    ["choosing", "training_link", "record", "compare"],
+    ["judge", "gpu_pool"],
     ["runtimes", "planning"],
-    ["collect", "preflight"],
+    ["collect", "preflight", "launchers", "ready"],
+    ["training"],
     ["run"],
     ["command_line", "watch"],
     ["demo"],
@@ -67,6 +69,7 @@ WALLS = {
     "torch": {"demo"},
     "transformers": {"hooks"},
     "axolotl": {"axolotl"},
+    "matplotlib": {"plots"},
 }
 
 
@@ -113,7 +116,7 @@ def test_third_party_modules_stay_behind_their_walls(path: Path) -> None:
 
 
 def test_the_command_line_imports_nothing_heavy() -> None:
-    heavy = "{'mlflow', 'docker', 'torch', 'pandas', 'pyarrow', 'hydra', 'omegaconf'}"
+    heavy = "{'mlflow', 'docker', 'torch', 'pandas', 'pyarrow', 'matplotlib', 'hydra', 'omegaconf'}"
     code = f"import sys, ftbench.run; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

@@ -1,5 +1,6 @@
 """Run folders: found by fingerprint alone, held by one launcher at a time."""
 
+import threading
 from dataclasses import replace
 from pathlib import Path
 
@@ -8,7 +9,15 @@ import pytest
 from ftbench.errors import LaunchError
 from ftbench.plan import read_plan, write_plan
 from ftbench.schema import FAILED, write_result
-from ftbench.workspace import FoundRun, check_writable, claimed, find_run, new_run_dir, run_dirs
+from ftbench.workspace import (
+    FoundRun,
+    alone,
+    check_writable,
+    claimed,
+    find_run,
+    new_run_dir,
+    run_dirs,
+)
 from tests.builders import FINGERPRINT, make_plan, scored_result
 
 
@@ -63,6 +72,32 @@ def test_claimed_removes_a_stale_result_and_refuses_a_second_launcher(tmp_path: 
         f"evaluating into {plan.run_dir}: another ftbench run is at work on this very evaluation\n"
         "  try: wait for it, or choose another workspace=DIR"
     )
+
+
+def test_alone_waits_for_an_evaluation_of_the_same_fingerprint(tmp_path: Path) -> None:
+    told = threading.Event()
+    entered: list[str] = []
+
+    def second() -> None:
+        with alone(tmp_path, FINGERPRINT, told.set):
+            entered.append("second")
+
+    with alone(tmp_path, FINGERPRINT, pytest.fail):
+        thread = threading.Thread(target=second)
+        thread.start()
+        assert told.wait(60)
+        entered.append("first")
+    thread.join(60)
+    assert entered == ["first", "second"]
+    with alone(tmp_path, FINGERPRINT, pytest.fail), alone(tmp_path, "0" * 64, pytest.fail):
+        pass
+
+
+def test_alone_names_a_workspace_that_cannot_be_written(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    within = alone(tmp_path / "file", FINGERPRINT, pytest.fail)
+    with pytest.raises(LaunchError, match="it cannot be written"), within:
+        pass
 
 
 def test_check_writable_names_the_obstacle(tmp_path: Path) -> None:

@@ -232,6 +232,22 @@ def test_the_training_run_gets_scores_beside_its_loss(store: Store) -> None:
     assert f"(#/experiments/{recorded.experiment_id}/runs/{recorded.run_id})" in note
 
 
+def test_scores_stand_at_the_step_of_their_weights(store: Store) -> None:
+    trained = store.training_run()
+    for step in (1, 2, None):
+        result = result_of(gsm8k(50.0 if step is None else 12.5 * step))
+        plan = store.plan(training_run_id=trained, step=step)
+        stamp = f"20260921_14332{step or 0}"
+        folder = make_run_folder(store.folder / "ws", plan, result, stamp=stamp)
+        tracking.record(folder.plan, folder.result)
+
+    history = store.client.get_metric_history(trained, "bench/gsm8k")
+    # Without a step, they stand where the loss ended.
+    assert sorted((m.step, m.value) for m in history) == [(1, 12.5), (2, 25.0), (2, 50.0)]
+    outputs = store.client.get_run(trained).outputs.model_outputs
+    assert {output.step for output in outputs} == {1}
+
+
 def test_recording_again_changes_nothing(store: Store) -> None:
     trained = store.training_run()
     folder = folder_for(store, store.plan(training_run_id=trained))
