@@ -33,11 +33,13 @@ class Scan:
         ready: In the order of evaluation; each key once.
         changing: Names of those that are not complete yet.
         broken: Names of those that stay incomplete, with the reason.
+        same: Names of those that are the same as one of ``ready``.
     """
 
     ready: tuple[Candidate, ...] = ()
     changing: tuple[str, ...] = ()
     broken: tuple[tuple[str, str], ...] = ()
+    same: tuple[str, ...] = ()
 
 
 class Source(Protocol):

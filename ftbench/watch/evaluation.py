@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ftbench.watch.candidates import Candidate
-from ftbench.watch.ledger import Ledger, Running
+from ftbench.watch.ledger import Ledger, Running, unwritable
 from ftbench.watch.processes import identify, is_alive, send
 from ftbench.watch.stopping import Stop
 
@@ -60,11 +60,18 @@ class Evaluator:
         Returns:
             Its exit code, 128 + the signal's number when one ended it, or ``LEFT_RUNNING``.
 
+        Raises:
+            LaunchError: The log or the ledger cannot be written.
+
         Side effects: starts a process in a session of its own, writes two lines into the ledger.
         """
         log = self.log_of(candidate)
-        log.parent.mkdir(parents=True, exist_ok=True)
-        with log.open("ab", buffering=0) as output:
+        try:
+            log.parent.mkdir(parents=True, exist_ok=True)
+            opened = log.open("ab", buffering=0)
+        except OSError as exc:
+            raise unwritable(log, exc) from exc
+        with opened as output:
             with contextlib.suppress(OSError):  # a file system without locks
                 fcntl.flock(output, fcntl.LOCK_EX | fcntl.LOCK_NB)
             begin = os.fstat(output.fileno()).st_size

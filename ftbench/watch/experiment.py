@@ -95,7 +95,8 @@ class ExperimentSource:
             raise ConfigError(error.problems) from error
         if not self._may_be_away:
             raise error
-        happened = error.problems[0].happened
+        problem = error.problems[0]
+        happened = problem.happened + (f" (try: {problem.cure})" if problem.cure else "")
         if happened != self._away:
             self._away = happened
             self._say(f"the tracker cannot be asked, and is asked again: {happened}")

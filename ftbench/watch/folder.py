@@ -59,7 +59,7 @@ class FolderSource:
         cache: JSON file that remembers hashes of unchanged files.
         follows_process: The end of the training process will be told; until then the final model
             is taken only where a sidecar says that the training itself has ended.
-        say: Takes a line that the user should see once.
+        say: Takes a line for the user.
     """
 
     def __init__(
@@ -77,6 +77,7 @@ class FolderSource:
         self._cache = cache
         self._follows_process = follows_process
         self._say = say
+        self._told: set[str] = set()
         self._keys: dict[Path, tuple[Signature, str, str]] = {}
 
     def scan(self, has_writer_ended: bool) -> Scan:
@@ -84,6 +85,7 @@ class FolderSource:
         ready: dict[str, Candidate] = {}
         changing: list[str] = []
         broken: list[tuple[str, str]] = []
+        same: dict[str, str] = {}
         for folder in self._counted(has_writer_ended):
             name = self._name(folder)
             is_marked = has_writer_ended or self._is_marked(folder)
@@ -95,10 +97,12 @@ class FolderSource:
             if not key:
                 changing.append(name)
             elif key in ready:
-                self._say(f"{name} has the same weights as {ready[key].name}")
+                same[name] = ready[key].name
             else:
                 ready[key] = Candidate(name, key, _overrides(folder), folder)
-        return Scan(tuple(ready.values()), tuple(changing), tuple(broken))
+        for name, other in same.items():
+            self._once(f"{name} has the same weights as {other}: evaluated as one")
+        return Scan(tuple(ready.values()), tuple(changing), tuple(broken), tuple(same))
 
     def finished(self, candidate: Candidate) -> None:
         """See ``Source.finished``.
@@ -117,7 +121,7 @@ class FolderSource:
         if final or not has_writer_ended or not checkpoints:
             return final
         last = checkpoints[-1]
-        self._say(f"{self._folder} holds no final model: its last checkpoint {last.name} is taken")
+        self._once(f"{self._folder} holds no final model: its last checkpoint {last.name} is taken")
         return [last]
 
     def _checkpoints(self, has_writer_ended: bool) -> list[Path]:
@@ -159,6 +163,11 @@ class FolderSource:
 
     def _name(self, folder: Path) -> str:
         return f"{folder.name} (final)" if folder == self._folder else folder.name
+
+    def _once(self, text: str) -> None:
+        if text not in self._told:
+            self._told.add(text)
+            self._say(text)
 
     def _key(self, folder: Path, signature: Signature) -> str:
         """Identity of a folder's content; empty when it is changing after all."""

@@ -141,7 +141,7 @@ class Follower:
             self._once(f"{name}: not evaluated: {reason}")
             names.add(name)
         names |= set(scan.changing)
-        for name in sorted(self._pending - names):
+        for name in sorted(self._pending - names - set(scan.same)):
             self._say(f"{name}: it has gone before it was evaluated")
             self._failed.pop(name, None)
         settled = {c.name for c in scan.ready if self._is_settled(c)}

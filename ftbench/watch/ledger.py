@@ -68,7 +68,11 @@ class Ledger:
         self._accounts: dict[str, Account] = {}
         self.since: float | None = None
         self.running: Running | None = None
-        for entry in _read(path):
+        try:
+            entries = _read(path)
+        except OSError as exc:
+            raise unwritable(path, exc) from exc
+        for entry in entries:
             # A line that somebody wrote into it by hand is passed over, as a torn one is.
             with contextlib.suppress(KeyError, ValueError, TypeError):
                 self._take(entry)
@@ -144,7 +148,7 @@ class Ledger:
 
 def unwritable(path: Path, error: OSError) -> LaunchError:
     """The error of a ledger that cannot be kept: without it, things would be done twice."""
-    happened = f"it cannot be written: {error.strerror or error}"
+    happened = f"it cannot be kept: {error.strerror or error}"
     return LaunchError(Problem(f"the watcher's {path}", happened, "choose a folder: --state DIR"))
 
 

@@ -26,9 +26,10 @@ _FOUND = "the watcher finds it for each model"
 _ITS_OWN = {
     "model.adapter": _FOUND,
     "tracking.step": _FOUND,
-    "dry_run": "a watcher would take nothing for evaluated",
+    "dry_run": "a watcher evaluates",
+    "reuse": "a watcher evaluates each model once",
 }
-"""Settings that cannot be the same for every model of a watcher."""
+"""Settings that are the watcher's own business."""
 
 
 @dataclass(frozen=True)
@@ -75,6 +76,9 @@ def check_settings(options: Options, host: Host) -> Settings:
         chosen = choose_datasets(config, host, load_catalogue())
     except ConfigError as exc:
         raise ConfigError([*problems, *exc.problems]) from exc
+    if config.dry_run or config.reuse == "never":
+        happened = "it sets dry_run or reuse=never, and a watcher evaluates each model once"
+        problems.append(Problem(f"--config-dir={options.config_dir}", happened))
     if problems:
         raise ConfigError(problems)
     uri = host.tracking_store(config.tracking.uri)
@@ -90,15 +94,11 @@ def _problems(options: Options, settings: list[str]) -> list[Problem]:
     its_own = dict(_ITS_OWN)
     if options.experiment is not None:
         its_own["tracking.training_run_id"] = _FOUND
-    problems = [
+    return [
         Problem(setting, its_own[_key(setting)], f"leave {_key(setting)} out")
         for setting in settings
         if _key(setting) in its_own
     ]
-    if "reuse=never" in settings:
-        cure = "python -m ftbench.run model.adapter=DIR reuse=never evaluates one model again"
-        problems.append(Problem("reuse=never", "a watcher evaluates each model once", cure))
-    return problems
 
 
 def _identity(options: Options, config: Config, uri: str, files: dict[str, str]) -> dict[str, str]:
