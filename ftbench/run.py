@@ -224,6 +224,7 @@ def _record(plan: Plan, result: Result) -> tuple[Pointers, int]:
     pointers = Pointers(
         run_url=recorded.run_url,
         view_url=recorded.view_url,
+        charts_url=recorded.charts_url,
         training_view_url=recorded.training_view_url if recorded.training_run_id else "",
         open_with=recorded.open_with,
         notes=recorded.notes,

@@ -26,8 +26,8 @@ ROWS = [
         "services",
         "pip_settings",
         "hub_cache",
-        "quoting",
         "plots",
+        "quoting",
     ],
     ["preset", "aggregates", "sidecar", "training_command"],
     ["catalogue", "dataset_options", "validity"],
@@ -67,9 +67,9 @@ WALLS = {
     "mlflow": {"tracking", "demo"},
     "docker": {"engine", "runtimes", "image"},
     "torch": {"demo"},
+    "matplotlib": {"plots"},
     "transformers": {"hooks"},
     "axolotl": {"axolotl"},
-    "matplotlib": {"plots"},
 }
 
 

@@ -83,7 +83,7 @@ def train(
         training run, whatever happens, and writes the note beside the weights.
     """
     environ = os.environ if environ is None else environ
-    with _alone(training, host), stop_on_signals():
+    with sole_trainer(training, host), stop_on_signals():
         run = _open_run(training, where, environ)
         before = look_before(training)
         settle = partial(_settle, training, where, run, before, on_line)
@@ -139,7 +139,14 @@ def report_failure(
 
 
 @contextmanager
-def _alone(training: Training, host: Host) -> Iterator[None]:
+def sole_trainer(training: Training, host: Host) -> Iterator[None]:
+    """Holds the folder that a training writes into, so that no other ftbench trains into it.
+
+    Raises:
+        LaunchError: Another one does, or the training's own folder cannot be written.
+
+    Side effects: creates the training's own folder.
+    """
     name = sha256(str(training.output.resolve()).encode()).hexdigest()[:16]
     lock = FileLock(host.cache_dir / "locks" / f"training-{name}.lock")
     try:

@@ -125,17 +125,17 @@ def still_runs(running: Running) -> bool:
 
 
 def _wait(running: Running, has_ended: Callable[[], bool], tail: _Tail, stop: Stop) -> bool:
-    told = 0
+    is_passed_on = False
     while not has_ended():
         tail.read()
-        if stop.count > told:
-            if told:
-                return False
-            told = stop.count
+        if stop.is_asked and not is_passed_on:
+            is_passed_on = True
             if running.process is not None:
                 # A terminal that closes need not end the program in the same way.
                 hang_up = stop.signum == signal.SIGHUP
                 send(running.process, signal.SIGTERM if hang_up else stop.signum)
+        if stop.count > 1:
+            return False
         time.sleep(_TICK_S)
     tail.read(is_last=True)
     return True

@@ -24,11 +24,13 @@ from ftbench.watch.stopping import Stop
 
 # As an evaluation does: what is computed answers at once, what is not is computed and kept.
 EVALUATION = """
+if [ -e "stubborn-$1" ]; then trap '' TERM; fi
 echo "asked $1"
 if [ -e "result-$1" ]; then exit 0; fi
 echo "$1" >> computing
 sleep 0.3
 if [ -e "fails-$1" ]; then exit 5; fi
+while [ -e "stubborn-$1" ]; do sleep 0.05; done
 touch "result-$1"
 echo "$1" >> computed
 """
@@ -148,7 +150,7 @@ def test_failure_is_tried_again_and_then_left(watcher: Watcher) -> None:
     assert tally == Tally(("two",), ("one",), False)
     assert watcher.listed("computing").count("one") == 3
     assert watcher.listed("computed") == ["two"]
-    assert watcher.models.finished_names == ["two", "one"]
+    assert watcher.models.finished_names == ["two"]
     log = watcher.folder / "logs" / "one-key-of-o.log"
     assert watcher.said[-1] == (
         "one: left after 3 failed tries, the last with exit code 5 "
@@ -313,6 +315,28 @@ def test_signal_is_passed_on_and_what_it_ended_is_no_failure(watcher: Watcher) -
     assert (account.is_done, account.failures) == (False, 0)
     watcher.stop = Stop()
     assert watcher.follow().evaluated == ("one", "two")
+
+
+def test_second_signal_leaves_an_evaluation_that_is_slow_to_end(watcher: Watcher) -> None:
+    (watcher.folder / "stubborn-one").touch()
+
+    def interrupt() -> None:
+        while not watcher.lines:
+            time.sleep(0.02)
+        for _ in range(2):
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(0.1)
+
+    sender = threading.Thread(target=interrupt)
+    with watcher.stop.listening():
+        sender.start()
+        assert watcher.follow() == Tally((), (), True)
+        sender.join()
+    assert watcher.said[-1] == "one: its evaluation is still ending"
+    (watcher.folder / "stubborn-one").unlink()
+    watcher.stop = Stop()
+    assert watcher.follow().evaluated == ("one", "two")
+    assert watcher.listed("computing") == ["one", "two"]
 
 
 def test_evaluation_outlives_its_watcher(watcher: Watcher) -> None:
