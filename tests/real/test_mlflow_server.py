@@ -18,6 +18,7 @@ from mlflow import MlflowClient
 from ftbench import tracking
 from ftbench.errors import EXIT_TRACKING, TrackingError
 from ftbench.plan import TrackingPlan, write_plan
+from ftbench.references import Finder, find_runs
 from ftbench.tracking import recorder
 from tests.browser import free_port, kill_mlflow_server, mlflow_server, start_mlflow_server
 from tests.http_proxy import http_proxy
@@ -120,6 +121,14 @@ def test_a_server_takes_everything_and_recording_again_changes_nothing(
     assert recorded.open_with == ""
     samples = client.download_artifacts(recorded.run_id, "samples/gsm8k.json", str(tmp_path))
     assert len(json.loads(Path(samples).read_text())["data"]) == 16
+
+    finder = Finder(server, None, tmp_path, is_given=True)
+    by_id, by_page = (
+        find_runs([name], None, finder).runs for name in (recorded.run_id, recorded.run_url)
+    )
+    assert by_id == by_page
+    assert [run.result for run in by_id] == [folder.result]
+    assert (by_id[0].link, by_id[0].training_name) == (recorded.run_url, "lora")
 
 
 @pytest.mark.parametrize("loses_an_answer", [False, True])
