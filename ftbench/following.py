@@ -32,7 +32,7 @@ _CHECK_TIMEOUT_S = 120
 
 _OF_THE_TRAINER = re.compile(
     r"((LOCAL_|GROUP_|ROLE_)?(RANK|WORLD_SIZE)|ROLE_NAME|MASTER_(ADDR|PORT)|TORCHELASTIC_\w+|"
-    r"ACCELERATE_\w+|FSDP_\w+|MLFLOW_RUN_ID|_?MLFLOW_ACTIVE_MODEL_ID)"
+    r"ACCELERATE_\w+|FSDP_\w+|MLFLOW_RUN_ID|_?MLFLOW_ACTIVE_MODEL_ID|FTBENCH_TRAINING_MARK)"
 )
 """Variables that make a process one of a distributed training, or its records those of the
 training run. Source: torch 2.13 ``torchrun``, accelerate 1.15 ``launch``, mlflow 3.17."""

@@ -134,7 +134,7 @@ def _train_and_evaluate(config: Config, host: Host, console: Console) -> Outcome
 def _train(training: Training, plan: Plan, host: Host, console: Console) -> Trained:
     say(console, f"training: {training.shown}")
     try:
-        return train(training, plan.tracking, host, partial(say, console))
+        return train(training, plan, host, partial(say, console))
     except (TrainingError, KeyboardInterrupt) as exc:
         report_failure(training, plan, exc, console)
         raise

@@ -23,7 +23,7 @@ TOGETHER = {"test_main_job": "demo", "test_mlflow_page": "demo", "test_wheel": "
 test of the demo writes into its database, whose pages others open."""
 
 FIRST = ("demo", "test_truth", "container", "slurm", "test_catalogue_regenerated")
-"""Groups that begin first, the longest at the front: what begins last should be short, or one worker
+"""Groups that begin first, the longest at the front: what begins last should be short, or a worker
 idles. The first one makes the demo, which others wait for."""
 
 
@@ -54,6 +54,8 @@ def eval_image() -> str:
     return image_name("cpu")
 
 
+# Before pytest-xdist looks at the groups.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Prepares the tests that run real things; those of logic alone stay as they are."""
     real = [item for item in items if any(item.get_closest_marker(name) for name in REAL)]

@@ -1,8 +1,8 @@
 """What several tests need and is dear to make, made once for all worker processes of a session.
 
-With pytest-xdist every worker has fixtures of its own; a session fixture that takes minutes would be
-made by each. ``made_once`` gives all of them one folder. What lies in it is read, never changed: a
-test that has to change it copies it first.
+With pytest-xdist every worker has fixtures of its own: a session fixture that takes minutes would
+be made by each. ``made_once`` gives all of them one folder. What lies in it is read, never changed:
+a test that has to change it copies it first.
 """
 
 from __future__ import annotations

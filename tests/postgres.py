@@ -50,7 +50,7 @@ def postgres(folder: Path) -> Iterator[str]:
             if server.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError((folder / "postgres.log").read_text())
             time.sleep(0.1)
-        yield f"postgresql://me@/postgres?host={quote(str(folder), safe='')}"
+        yield f"postgresql+psycopg2://me@/postgres?host={quote(str(folder), safe='')}"
     finally:
         # Does not wait for clients that are still there.
         server.send_signal(signal.SIGINT)

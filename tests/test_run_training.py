@@ -13,8 +13,9 @@ from typing import Any
 
 import pytest
 
-from ftbench.config import ModelConf, TrackingConf, TrainingConf
+from ftbench.config import ModelConf, RuntimeConf, TrackingConf, TrainingConf
 from ftbench.errors import LaunchError, PreflightError, TrainingError
+from ftbench.gpu_pool import leased
 from ftbench.plan import read_plan
 from ftbench.run import Outcome
 from ftbench.sidecar import Sidecar, read_sidecar, write_sidecar
@@ -269,7 +270,6 @@ def test_the_note_beside_the_weights_is_this_trainings_own(trainer: Trainer) -> 
     (trainer.out / "trainer_state.json").write_text('{"global_step": 7}')
     os.utime(trainer.out / "trainer_state.json", (1000, 1000))
     write_sidecar(trainer.out, Sidecar(run_id="old", global_step=7))
-    os.utime(trainer.out / "ftbench_training.json", (1000, 1000))
     trainer.run()
     note = read_sidecar(trainer.out)
     assert note is not None
@@ -287,3 +287,20 @@ def test_two_trainings_into_one_folder_do_not_mix(trainer: Trainer) -> None:
     (problem,) = caught.value.problems
     assert problem.tried == f"training into {trainer.out}"
     assert problem.happened == "another ftbench does so right now"
+
+
+def test_a_training_takes_gpus_of_the_pool_that_nobody_holds(
+    trainer: Trainer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    smi = tmp_path / "bin" / "nvidia-smi"
+    smi.parent.mkdir()
+    listed = "".join(f"GPU {n}: A100 (UUID: GPU-{n}{n})\n" for n in range(3))
+    smi.write_text(f"#!/bin/sh\ncat <<X\n{listed}X\n")
+    smi.chmod(0o755)
+    monkeypatch.setenv("PATH", f"{smi.parent}:{os.environ['PATH']}")
+    monkeypatch.setenv("FTBENCH_GPU_LOCKS", str(tmp_path / "locks"))
+    pool = RuntimeConf(name="local", num_gpus=1, gpu_pool=["1", "2"])
+    with leased(["GPU-11"], 1, tmp_path / "locks", print):
+        show = "import os; print('sees', os.environ.get('CUDA_VISIBLE_DEVICES'));"
+        trainer.run(show + COPY, runtime=pool)
+    assert "sees 2\n" in trainer.world.printed

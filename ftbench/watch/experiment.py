@@ -8,7 +8,7 @@ from pathlib import Path
 from ftbench import tracking
 from ftbench.checkpoint import holds_adapter
 from ftbench.compose import override
-from ftbench.errors import ConfigError, TrackingError
+from ftbench.errors import ConfigError, LaunchError, TrackingError
 from ftbench.tracking import TrainedRun
 from ftbench.watch.candidates import Candidate, Scan
 from ftbench.watch.folder import content_key
@@ -56,7 +56,7 @@ class ExperimentSource:
 
         Raises:
             ConfigError: MLflow does not understand the filter.
-            TrackingError: The tracker cannot be asked, where that is not to be waited for.
+            LaunchError: The tracker cannot be asked, where that is not to be waited for.
         """
         try:
             found = tracking.find_trained(self._uri, self._experiment, self._where)
@@ -94,7 +94,7 @@ class ExperimentSource:
         if getattr(error.__cause__, "error_code", "") == "INVALID_PARAMETER_VALUE":
             raise ConfigError(error.problems) from error
         if not self._may_be_away:
-            raise error
+            raise LaunchError(error.problems) from error
         problem = error.problems[0]
         happened = problem.happened + (f" (try: {problem.cure})" if problem.cure else "")
         if happened != self._away:

@@ -26,6 +26,7 @@ _FOUND = "the watcher finds it for each model"
 _ITS_OWN = {
     "model.adapter": _FOUND,
     "tracking.step": _FOUND,
+    "training.command": "a watcher waits for what others train",
     "dry_run": "a watcher evaluates",
     "reuse": "a watcher evaluates each model once",
 }

@@ -12,7 +12,6 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
-from mlflow.entities import Run
 
 from ftbench.plan import TrackingPlan
 from tests.browser import mlflow_server
@@ -57,8 +56,9 @@ def record_all(folders: list[RunFolder]) -> None:
     assert (done.returncode, done.stdout) == (0, "")
 
 
-def assert_recorded_once(client: MlflowClient, run: Run, folder: RunFolder) -> None:
+def assert_recorded_once(client: MlflowClient, run_id: str, folder: RunFolder) -> None:
     """Every metric has one point, which is its own."""
+    run = client.get_run(run_id)
     score = folder.result.datasets[1].score
     assert run.info.status == "FINISHED"
     families = Counter(name.split("/")[0] for name in run.data.metrics)
@@ -81,7 +81,7 @@ def assert_recorded_once(client: MlflowClient, run: Run, folder: RunFolder) -> N
 
 def assert_all_recorded_once(
     client: MlflowClient, experiment: str, folders: list[RunFolder]
-) -> list[Run]:
+) -> None:
     """An experiment holds a run for each folder, and a model for each fingerprint."""
     found = client.get_experiment_by_name(experiment)
     assert found is not None
@@ -91,11 +91,10 @@ def assert_all_recorded_once(
     folders = sorted(folders, key=lambda f: (f.plan.fingerprint, f.path.name))
     assert len(runs) == len(folders)
     for run, folder in zip(runs, folders, strict=True):
-        assert_recorded_once(client, run, folder)
+        assert_recorded_once(client, run.info.run_id, folder)
     models = client.search_logged_models([found.experiment_id])
     fingerprints = sorted(model.tags["ftbench.fingerprint"] for model in models)
     assert fingerprints == sorted({folder.plan.fingerprint for folder in folders})
-    return runs
 
 
 def test_sixteen_jobs_on_a_database_that_is_not_there(tmp_path: Path) -> None:

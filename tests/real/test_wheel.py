@@ -150,6 +150,7 @@ def test_wheel_shows_help(installed: Installed) -> None:
     shown = installed.run("-m", "ftbench.run", "--help")
     assert shown.returncode == 0, shown.stdout
     assert "  runtime=docker" in shown.stdout
+    assert "  hydra/launcher=slurm" in shown.stdout
 
 
 def test_wheel_prints_a_dry_run_and_writes_nothing(

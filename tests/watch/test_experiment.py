@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ftbench import tracking
-from ftbench.errors import ConfigError, Problem, TrackingError
+from ftbench.errors import ConfigError, LaunchError, Problem, TrackingError
 from ftbench.tracking import TrainedRun
 from ftbench.watch.experiment import ExperimentSource
 from ftbench.watch.readiness import Readiness
@@ -115,7 +115,7 @@ def test_tracker_that_is_away_is_told_once_and_asked_again(tracker: Tracker) -> 
 
 def test_tracker_that_is_away_is_an_error_for_who_shall_end(tracker: Tracker) -> None:
     tracker.error = TrackingError(Problem("mine", "http://m:5000 does not answer"))
-    with pytest.raises(TrackingError):
+    with pytest.raises(LaunchError):
         tracker.source(may_be_away=False).scan(False)
 
 

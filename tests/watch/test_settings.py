@@ -30,10 +30,11 @@ def problems(host: Host, line: str) -> list[str]:
 
 
 def test_all_problems_are_told_at_once(host: Host) -> None:
-    line = "out model.adapter=x tracking.step=3 dry_run=true reuse=never limit=-3 no.such=1"
-    assert problems(host, line) == [
+    line = "out model.adapter=x tracking.step=3 training.command=train dry_run=true reuse=never"
+    assert problems(host, f"{line} limit=-3 no.such=1") == [
         "model.adapter=x",
         "tracking.step=3",
+        "training.command=train",
         "dry_run=true",
         "reuse=never",
         "no.such=1",

@@ -19,7 +19,12 @@ PROGRAM = ROOT / "docker" / "opencompass" / "eval_entrypoint.py"
 ABBR = "tiny-ft-0123abcd"
 FINGERPRINT = "0123abcd" * 8
 
+FINISHED_DATASETS = "gsm8k,race,race:ppl,aime2025"
+"""Of the run that several modules look at."""
 
+
+# Before the tests are sorted by their markers.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Everything in this folder needs the evaluation environment."""
     here = Path(__file__).parent
@@ -163,7 +168,7 @@ def finished(program: Program, tmp_path_factory: pytest.TempPathFactory) -> Fini
         secrets.mkdir()
         (secrets / "HF_TOKEN").write_text("hf_plantedSecretToken123\n")
         exit_code, printed, _ = program.run(
-            folder / "output", "gsm8k,race,race:ppl,aime2025", SECRETS_PATH=str(secrets)
+            folder / "output", FINISHED_DATASETS, SECRETS_PATH=str(secrets)
         )
         assert exit_code == 0, printed
         (folder / "printed.txt").write_text(printed)

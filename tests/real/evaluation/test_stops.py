@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
 from ftbench.schema import OK, PENDING, RunFiles, read_result
-from tests.real.evaluation.conftest import ABBR, Finished, Program
+from tests.real.evaluation.conftest import ABBR, FINISHED_DATASETS, Finished, Program
 
 PENSIVE = Path(__file__).parent / "pensive_program.py"
 
@@ -69,14 +70,16 @@ def test_kill_and_resume_gives_the_same(
     assert again and first["idx"] == "0"
 
 
-def test_finished_predictions_are_not_asked_again(program: Program, tmp_path: Path) -> None:
-    exit_code, _, once = program.run(tmp_path, "race")
-    assert exit_code == 0
-    (tmp_path / "results" / ABBR / "race-high.json").unlink()
-    exit_code, printed, again = program.run(tmp_path, "race")
-    assert exit_code == 0
+def test_finished_predictions_are_not_asked_again(
+    program: Program, finished: Finished, tmp_path: Path
+) -> None:
+    output = tmp_path / "output"
+    shutil.copytree(finished.output, output)
+    (output / "results" / ABBR / "race-high.json").unlink()
+    exit_code, printed, again = program.run(output, FINISHED_DATASETS)
+    assert exit_code == 0, printed
     assert "model loaded" not in printed
-    assert again.datasets == once.datasets
+    assert again.datasets == finished.result.datasets
 
 
 def test_another_evaluation_is_refused(program: Program, finished: Finished) -> None:

@@ -1,9 +1,11 @@
-"""A training and its MLflow run: real trainers that log with mlflow, real signals, a real sweep."""
+"""A training before the line: real trainers that log with mlflow, signals, a sweep, real scores."""
 
 from __future__ import annotations
 
+import os
 import shutil
 import signal
+import subprocess
 import sys
 import time
 from pathlib import Path
@@ -17,11 +19,14 @@ from ftbench.errors import TrainingError
 from ftbench.sidecar import read_sidecar
 from ftbench.tracking.environment import mlflow_environment
 from ftbench.tracking.store import open_store
+from tests.real.conftest import SECRETS, Demo, assert_no_secret
 from tests.run_fixtures import INTO_MLFLOW, World, make_world
 from tests.test_command_line import Shell
 from tests.test_process import is_gone
 
-ROOT = Path(__file__).parents[1]
+pytestmark = pytest.mark.slow
+
+ROOT = Path(__file__).parents[2]
 
 LOGS_A_LOSS = """
 import mlflow, shutil
@@ -45,14 +50,15 @@ mlflow.start_run()
 """
 
 LOGS_INTO_ITS_OWN = """
-import mlflow, os, shutil
+import mlflow, os, shutil, time
 from pathlib import Path
 from ftbench.sidecar import Sidecar, write_sidecar
 uri = os.environ["MLFLOW_TRACKING_URI"]
 del os.environ["MLFLOW_RUN_ID"]
 with mlflow.start_run(run_name="theirs") as run:
     shutil.copytree("ready", "out")
-    write_sidecar(Path("out"), Sidecar(run.info.run_id, uri, run.info.experiment_id, 7))
+    sidecar = Sidecar(run.info.run_id, uri, run.info.experiment_id, 7, "", time.time())
+    write_sidecar(Path("out"), sidecar)
 """
 
 
@@ -171,7 +177,7 @@ def test_ctrl_c_ends_the_training_and_its_run(shell: Shell, database: Path) -> N
         assert time.monotonic() < deadline, "the training does not start"
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=120)
+    out, err = process.communicate(timeout=300)
     assert process.returncode == 130, err
     assert out.count("Final Decision: False\n") == 1
     assert is_gone(int(pid.read_text()))
@@ -193,3 +199,50 @@ def test_a_sweep_trains_and_evaluates_each(shell: Shell) -> None:
     assert out.count("Final Decision: True\n") == 2
     assert out.count("Final Decision: False\n") == 1
     assert "training failed: ended with exit code 3" in out
+
+
+TRAINS_AS_THE_DEMO_DID = """
+import os, shutil, sys
+import mlflow
+with mlflow.start_run():
+    for step in (0, 10, 20):
+        mlflow.log_metric("loss", 3 - step / 10, step=step)
+    print("token", os.environ["HF_TOKEN"])
+    shutil.copytree(sys.argv[1], sys.argv[2])
+"""
+
+
+@pytest.mark.opencompass
+def test_a_training_and_its_real_evaluation_in_one_command(
+    demo: Demo, tmp_path: Path, database: Path
+) -> None:
+    shutil.copyfile(database, tmp_path / "mlflow.db")
+    (tmp_path / "train.py").write_text(TRAINS_AS_THE_DEMO_DID)
+    command = [
+        *(sys.executable, "-m", "ftbench.run", "runtime=local", "datasets=[gsm8k]", "limit=2"),
+        f"training.command={sys.executable} train.py {demo.adapter} ${{model.adapter}}",
+        *("model.adapter=out/lora", f"model.base={demo.base}", f"data_dir={demo.folder / 'data'}"),
+    ]
+    ran = subprocess.run(
+        command,
+        cwd=tmp_path,
+        env={**os.environ, **SECRETS},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stdout
+    assert "token ***\n" in ran.stdout
+    assert "Execution: Benchmark completed: 1/1 datasets\n" in ran.stdout
+    client = MlflowClient(f"sqlite:///{tmp_path}/mlflow.db")
+    experiment = client.get_experiment_by_name("ftbench")
+    found = client.search_runs([experiment.experiment_id])
+    kinds = {run.data.tags["ftbench.kind"]: run for run in found}
+    training, benchmark = kinds["train"], kinds["eval"]
+    assert len(found) == 2
+    assert (training.info.status, benchmark.info.status) == ("FINISHED", "FINISHED")
+    assert benchmark.data.tags["ftbench.train_run_id"] == training.info.run_id
+    (score,) = client.get_metric_history(training.info.run_id, "bench/gsm8k")
+    assert (score.step, score.value) == (20, benchmark.data.metrics["bench/gsm8k"])
+    assert assert_no_secret(tmp_path) > 10
