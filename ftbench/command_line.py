@@ -24,6 +24,7 @@ from ftbench.config_checks import HELP, closest_key
 from ftbench.dataset_options import in_hydras_words
 from ftbench.errors import EXIT_CONFIG, ConfigError, FtbenchError, Problem
 from ftbench.explain import explain
+from ftbench.launchers import register_resolvers
 from ftbench.paths import conf_dir
 from ftbench.tracking import export_credentials
 
@@ -51,6 +52,7 @@ def run_command() -> None:
     # Hydra would print its own short error and exit 1; ftbench prints a better one.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     register_schema()
+    register_resolvers()
     codes: list[int] = []
     try:
         # Hydra prints settings and writes them into a sweep's folder: no password is among them.

@@ -6,7 +6,6 @@ them in one go. Only this module and ``run`` know Hydra.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -26,6 +25,7 @@ from ftbench.dataset_options import in_hydras_words
 from ftbench.errors import ConfigError, Problem
 from ftbench.explain import explain
 from ftbench.paths import conf_dir
+from ftbench.quoting import quoted
 
 SCHEMA_NAME = "ftbench_schema"
 
@@ -160,7 +160,7 @@ def _compose(overrides: list[str], config_dir: Path | None, config_name: str) ->
     GlobalHydra.instance().clear()
     # Sweeps and Hydra's own keys have no place in one configuration.
     search = (
-        [f"hydra.searchpath=[{_quoted(f'file://{config_dir.absolute()}')}]"] if config_dir else []
+        [f"hydra.searchpath=[{quoted(f'file://{config_dir.absolute()}')}]"] if config_dir else []
     )
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         parser = OverridesParser.create()
@@ -176,15 +176,7 @@ def override(key: str, value: object) -> str:
         key: Such as ``model.adapter``.
         value: Such as a path; it may hold quotes, commas, ``=`` and ``$``.
     """
-    return f"{key}={_quoted(str(value))}"
-
-
-def _quoted(text: str) -> str:
-    """The text as a quoted value of Hydra's override grammar."""
-    # Backslashes are themselves, but before a quote (Hydra) and before "${" (OmegaConf), which
-    # would begin an interpolation.
-    escaped = re.sub(r'(\\*)("|\$\{|\Z)', lambda m: m[1] * 2 + ("\\" + m[2] if m[2] else ""), text)
-    return f'"{escaped}"'
+    return f"{key}={quoted(str(value))}"
 
 
 def _is_hydra_key(parser: OverridesParser, override: str) -> bool:

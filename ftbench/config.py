@@ -99,7 +99,10 @@ class RuntimeConf:
     num_gpus: int = 1
     """GPUs to use; 0: CPU."""
     gpu_ids: list[str] | None = None
-    """GPU indices or UUIDs to use, instead of the first num_gpus."""
+    """GPU indices or UUIDs to use: exactly these, instead of any num_gpus of the pool."""
+    gpu_pool: list[str] | None = None
+    """GPU indices or UUIDs that jobs share, each held by one evaluation at a time; null: those of
+    CUDA_VISIBLE_DEVICES, else all."""
     cpu_threads: int | None = None
     """Threads of one numeric operation; null: half of the processors."""
     scoring_workers: int = 2
@@ -176,6 +179,19 @@ class JudgeConf:
 
 
 @dataclass
+class TrainingConf:
+    """A training that ftbench starts first; what it writes is then evaluated."""
+
+    command: Any = None
+    """Command that trains: a text, split as a shell would, or a list; never run by a shell. It
+    writes into model.adapter (a full model: into model.base). null: nothing is trained."""
+    cwd: str | None = None
+    """Folder that the command runs in; null: this one."""
+    timeout: int | None = None
+    """Seconds that the training may take; null: no limit."""
+
+
+@dataclass
 class Config:
     """One evaluation."""
 
@@ -188,6 +204,7 @@ class Config:
     runtime: RuntimeConf = field(default_factory=RuntimeConf)
     tracking: TrackingConf = field(default_factory=TrackingConf)
     judge: JudgeConf = field(default_factory=JudgeConf)
+    training: TrainingConf = field(default_factory=TrainingConf)
     limit: int | None = None
     """First N rows of each subset; null: all."""
     test_range: str | None = None

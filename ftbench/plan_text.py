@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ftbench.dataset_options import options_text
 from ftbench.plan import DatasetPlan, Plan
 from ftbench.workspace import find_run
 
 
-def plan_text(plan: Plan, argv: list[str], notes: Iterable[str]) -> str:
+def plan_text(
+    plan: Plan, argv: list[str], notes: Iterable[str], training: Sequence[str] = ()
+) -> str:
     """Describes a plan.
 
     Args:
         plan: The very object that a launch would execute.
         argv: The runtime's equivalent command line.
         notes: What else is known, one sentence each.
+        training: What would be trained first, one line each.
     """
     found = find_run(plan.workspace, plan.fingerprint)
     state = "new"
     if found is not None and found.run_dir == plan.run_dir:
         state = "complete: it answers, nothing is launched" if found.is_complete else "goes on"
     lines = ["dry run: nothing is started", ""]
+    lines += _section("training", training)
     lines += _section("model", _model_lines(plan))
     lines += _section(
         "datasets",
@@ -76,6 +80,8 @@ def _model_lines(plan: Plan) -> list[str]:
 
 def _limit_lines(plan: Plan) -> list[str]:
     gpus = ",".join(plan.gpu_ids) if plan.gpu_ids else str(plan.num_gpus)
+    if plan.gpu_pool:
+        gpus += f" of {','.join(plan.gpu_pool)}"
     lines = [f"timeout: {plan.timeout_s} s, then {plan.stop_grace_s} s to stop", f"GPUs: {gpus}"]
     if plan.runtime == "docker":
         lines += [f"memory: {plan.memory or 'no limit'}", f"shm: {plan.shm_size}"]

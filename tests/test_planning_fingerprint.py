@@ -57,6 +57,7 @@ CHANGE_NO_PREDICTION: dict[str, Any] = {
     "judge.concurrency": 1,
     "backend.gpu_memory_utilization": 0.5,
     "runtime.name": "docker",
+    "runtime.gpu_pool": ["0"],
     "runtime.cpu_threads": 3,
     "runtime.scoring_workers": 1,
     "runtime.scoring_timeout": 1,
@@ -83,6 +84,9 @@ CHANGE_NO_PREDICTION: dict[str, Any] = {
     "reuse": "never",
     "dry_run": True,
     "download": False,
+    "training.command": "true",
+    "training.cwd": "elsewhere",
+    "training.timeout": 1,
 }
 """Every other key, for a dataset without a judge; an image is held to the lock and the program by
 its labels."""

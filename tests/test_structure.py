@@ -27,11 +27,12 @@ ROWS = [
         "pip_settings",
         "hub_cache",
         "plots",
+        "quoting",
     ],
-    ["preset", "aggregates", "sidecar"],
+    ["preset", "aggregates", "sidecar", "training_command"],
     ["catalogue", "dataset_options", "validity"],
     ["score_rows"],
-    ["program", "engine", "host", "plan", "config", "checkpoint", "workspace"],
+    ["program", "engine", "host", "plan", "config", "checkpoint", "workspace", "comparison"],
     ["config_checks"],
     [
         "data",
@@ -43,14 +44,18 @@ ROWS = [
         "tracking",
         "report",
     ],
-    ["datasets", "image", "compose", "plan_text", "live", "record", "own_datasets"],
-    ["choosing", "training_link"],
-    ["judge"],
+    ["datasets", "image", "compose", "plan_text", "live", "own_datasets", "references"],
+    ["choosing", "training_link", "record", "compare"],
+    ["judge", "gpu_pool"],
     ["runtimes", "planning"],
-    ["collect", "preflight"],
+    ["collect", "preflight", "launchers", "ready"],
+    ["training"],
     ["run"],
-    ["command_line"],
+    ["command_line", "watch"],
     ["demo"],
+    ["following"],
+    ["hooks"],
+    ["axolotl"],
 ]
 
 # The entry point hands over to its Hydra edge, which calls it back once per job.
@@ -63,6 +68,8 @@ WALLS = {
     "docker": {"engine", "runtimes", "image"},
     "torch": {"demo"},
     "matplotlib": {"plots"},
+    "transformers": {"hooks"},
+    "axolotl": {"axolotl"},
 }
 
 

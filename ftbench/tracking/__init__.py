@@ -7,22 +7,40 @@ the run that trained the adapter. The layout is described in ``scores`` (metrics
 
 from __future__ import annotations
 
+from ftbench.tracking.attended import (
+    FAILED,
+    FINISHED,
+    KILLED,
+    OpenRun,
+    Settled,
+    TrainingEnd,
+    open_training_run,
+    settle_training_run,
+)
 from ftbench.tracking.check import check, training_status
 from ftbench.tracking.environment import export_credentials, redact, split_credentials
 from ftbench.tracking.recorder import Recorded, record
 from ftbench.tracking.trained import TrainedRun, bring, find_trained, get_trained, is_active
 
 __all__ = [
+    "FAILED",
+    "FINISHED",
+    "KILLED",
+    "OpenRun",
     "Recorded",
+    "Settled",
     "TrainedRun",
+    "TrainingEnd",
     "bring",
     "check",
     "export_credentials",
     "find_trained",
     "get_trained",
     "is_active",
+    "open_training_run",
     "record",
     "redact",
+    "settle_training_run",
     "split_credentials",
     "training_status",
 ]

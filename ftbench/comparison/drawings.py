@@ -1,0 +1,72 @@
+"""The pictures of a comparison, as SVG texts by their titles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from ftbench.comparison.values import Comparison, Line
+from ftbench.plots import (
+    Scored,
+    parallel_coordinates,
+    score_bars,
+    score_over_steps,
+    subset_heatmap,
+)
+
+_MIN_MODELS_WITH_PARAMS = 3
+"""With fewer, lines between params and scores say nothing."""
+
+
+def drawings(comparison: Comparison) -> dict[str, str]:
+    """Draws what this comparison has something to draw of.
+
+    Only scores that can be compared are drawn: beside others, a bar would look like any other. For
+    the same reason the averages are over the datasets of the table's.
+
+    Returns:
+        SVG texts by title, in the order to show.
+    """
+    start = comparison.baseline
+    models = _models(comparison, start)
+    if not models:
+        return {}
+    found = {"Scores": score_bars(models)}
+    if len({model.step for model in models if model.step is not None}) > 1:
+        bases = [i for i, run in enumerate(comparison.runs) if run.is_base]
+        # A checkpoint that differences start from has its place on the curve.
+        found["Scores over training steps"] = score_over_steps(
+            _models(comparison, start if start in bases else next(iter(bases), None))
+        )
+    for dataset in comparison.datasets:
+        if any(dataset.name in model.subsets for model in models):
+            found[f"Subsets of {dataset.name}"] = subset_heatmap(models, dataset.name)
+    if len(models) >= _MIN_MODELS_WITH_PARAMS and any(model.params for model in models):
+        found["Settings and scores"] = parallel_coordinates(models)
+    return found
+
+
+def _models(comparison: Comparison, start: int | None) -> list[Scored]:
+    """What is drawn of every run; ``start`` is the one that the others are compared with."""
+    averaged = [d for d in comparison.datasets if d.name in comparison.averaged]
+    lines = [dataset.line for dataset in averaged or comparison.datasets]
+    models = [
+        Scored(
+            label=label,
+            scores=_scores(lines, index),
+            subsets={
+                dataset.name: scores
+                for dataset in comparison.datasets
+                if (scores := _scores(dataset.subsets, index))
+            },
+            is_base=index == start,
+            params={s.key: s.values[index] for s in comparison.settings if s.values[index]},
+            step=run.step,
+        )
+        for index, (run, label) in enumerate(zip(comparison.runs, comparison.labels, strict=True))
+    ]
+    return [model for model in models if model.scores]
+
+
+def _scores(lines: Sequence[Line], index: int) -> dict[str, float]:
+    own = [(line.name, line.standings[index]) for line in lines]
+    return {name: s.score for name, s in own if s.score is not None and not s.why_not}
