@@ -150,7 +150,7 @@ def test_failure_is_tried_again_and_then_left(watcher: Watcher) -> None:
     assert tally == Tally(("two",), ("one",), False)
     assert watcher.listed("computing").count("one") == 3
     assert watcher.listed("computed") == ["two"]
-    assert watcher.models.finished_names == ["two", "one"]
+    assert watcher.models.finished_names == ["two"]
     log = watcher.folder / "logs" / "one-key-of-o.log"
     assert watcher.said[-1] == (
         "one: left after 3 failed tries, the last with exit code 5 "
@@ -311,6 +311,7 @@ def test_signal_is_passed_on_and_what_it_ended_is_no_failure(watcher: Watcher) -
     sender.join()
     assert tally == Tally((), (), True)
     assert watcher.listed("computed") == []
+    assert watcher.said[-1] == "one: interrupted; next time it goes on where it stopped"
     account = Ledger(watcher.folder / "ledger.jsonl").account("key-of-one")
     assert (account.is_done, account.failures) == (False, 0)
     watcher.stop = Stop()
