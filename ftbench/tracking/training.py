@@ -60,7 +60,7 @@ def write_back(
     """
     if training is None or tracking.write_back == "none":
         return []
-    from mlflow.entities import LoggedModelOutput, Metric, RunTag
+    from mlflow.entities import Metric, RunTag
 
     ok = {d.name for d in outcome.result.datasets if d.status == OK}
     scores = [s for s in headlines(outcome.result) if _is_sound(s, ok)]
@@ -81,8 +81,21 @@ def write_back(
     )
     is_same_experiment = training.experiment_id == outcome.experiment_id
     if is_same_experiment and outcome.model_id not in training.output_model_ids:
-        client.log_outputs(training.run_id, [LoggedModelOutput(outcome.model_id, step=step)])
+        _link_model(client, training, outcome.model_id, step)
     return _write_note(client, training, outcome.experiment_id)
+
+
+def _link_model(client: MlflowClient, training: TrainingRun, model_id: str, step: int) -> None:
+    from mlflow.entities import LoggedModelOutput
+    from mlflow.exceptions import MlflowException
+
+    try:
+        client.log_outputs(training.run_id, [LoggedModelOutput(model_id, step=step)])
+    except MlflowException:
+        # The store refuses a link that is there (3.18), which a recording of equal work may have
+        # made since the training run was read.
+        if model_id not in _training_run(client.get_run(training.run_id)).output_model_ids:
+            raise
 
 
 def _step(client: MlflowClient, tracking: TrackingPlan, training: TrainingRun) -> int:
