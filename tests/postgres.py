@@ -38,8 +38,13 @@ def postgres(folder: Path) -> Iterator[str]:
         for path in (folder, data):
             shutil.chown(path, "postgres", "postgres")
         who |= {"user": "postgres", "group": "postgres", "extra_groups": []}
-    initdb = ["initdb", "--auth=trust", "--no-sync", "--username=me", f"--pgdata={data}"]
-    subprocess.run([programs / initdb[0], *initdb[1:]], check=True, capture_output=True, **who)
+    initdb = [programs / "initdb", "--auth=trust", "--no-sync", "--username=me", "--locale=C"]
+    initdb += ["--encoding=UTF8", f"--pgdata={data}"]
+    made = subprocess.run(
+        initdb, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **who
+    )
+    if made.returncode:
+        raise RuntimeError(made.stdout)
     command = [programs / "postgres", "-D", data, "-k", folder, "-c", "listen_addresses="]
     with (folder / "postgres.log").open("wb") as log:
         server = subprocess.Popen([*command, "-F"], stdout=log, stderr=log, **who)

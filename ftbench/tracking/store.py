@@ -7,12 +7,16 @@ a crash, meets what is there. Callers hold ``mlflow_environment``.
 from __future__ import annotations
 
 import errno
+import hashlib
+import os
 import re
 import shlex
 import sys
+import tempfile
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from filelock import FileLock
@@ -45,7 +49,7 @@ def open_store(uri: str) -> MlflowClient:
             raise NotADirectoryError(errno.ENOTDIR, "Not a folder", exc.filename) from exc
     # Of 16 processes that opened a new sqlite database at once, 16 failed and it stayed broken
     # (mlflow 3.17 migrates without a lock of its own, in the client's constructor).
-    with creation_lock(uri):
+    with creation_lock(uri) if path is not None else nullcontext():
         client = MlflowClient(tracking_uri=uri)
         client.search_experiments(max_results=1)
     return client
@@ -53,15 +57,18 @@ def open_store(uri: str) -> MlflowClient:
 
 @contextmanager
 def creation_lock(uri: str) -> Iterator[None]:
-    """Lets one process at a time look for something in a sqlite store and make it.
+    """Lets one process at a time look for something in a store and make it.
 
-    A server has no such lock; there each evaluation is recorded under the lock of its own folder.
+    For a server this holds among the processes of one user on one machine, as those of a sweep;
+    elsewhere each evaluation is recorded under the lock of its own folder.
     """
     path = sqlite_path(uri)
     if path is None:
-        yield
-        return
-    with FileLock(path.with_name(f".{path.name}.ftbench.lock"), timeout=300):
+        name = f"ftbench-{os.getuid()}-{hashlib.sha256(uri.encode()).hexdigest()[:16]}.lock"
+        lock = Path(tempfile.gettempdir()) / name
+    else:
+        lock = path.with_name(f".{path.name}.ftbench.lock")
+    with FileLock(lock, timeout=300):
         yield
 
 

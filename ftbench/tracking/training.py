@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 MAX_ROWS = 50
 """Benchmark runs that a training run's note lists; the newest are kept."""
+_NOTE_TRIES = 5
 
 
 @dataclass(frozen=True)
@@ -97,18 +98,22 @@ def _is_sound(score: Score, ok: set[str]) -> bool:
 
 
 def _write_note(client: MlflowClient, training: TrainingRun, experiment_id: str) -> list[str]:
-    # Made anew from all benchmark runs each time, so that parallel recordings heal each other.
-    runs = client.search_runs(
-        list(dict.fromkeys([experiment_id, training.experiment_id])),
-        f"tags.`ftbench.train_run_id` = '{training.run_id}' AND tags.`ftbench.kind` = 'eval'",
-        order_by=["attributes.start_time DESC"],
-        max_results=MAX_ROWS,
-    )
-    current = client.get_run(training.run_id).data.tags.get(NOTE_TAG, "")
-    note = training_note(current, _score_rows(runs))
-    if note is None:
-        return [f"The training run's own note leaves no room for the scores ({training.run_id})."]
-    if note != current:
+    # Made anew from all benchmark runs each time, and looked at again: of several recordings at
+    # the same moment, the one that writes last may have read first.
+    for _ in range(_NOTE_TRIES):
+        runs = client.search_runs(
+            list(dict.fromkeys([experiment_id, training.experiment_id])),
+            f"tags.`ftbench.train_run_id` = '{training.run_id}' AND tags.`ftbench.kind` = 'eval'",
+            order_by=["attributes.start_time DESC"],
+            max_results=MAX_ROWS,
+        )
+        current = client.get_run(training.run_id).data.tags.get(NOTE_TAG, "")
+        note = training_note(current, _score_rows(runs))
+        if note is None:
+            reason = "The training run's own note leaves no room for the scores"
+            return [f"{reason} ({training.run_id})."]
+        if note == current:
+            break
         client.set_tag(training.run_id, NOTE_TAG, note)
     return []
 

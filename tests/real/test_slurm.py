@@ -65,7 +65,7 @@ class Sweep:
     @property
     def logs(self) -> str:
         """Everything that its jobs printed."""
-        paths = sorted(self.folder.glob("ftbench_workspace/sweeps/*/.submitit/*/*.out"))
+        paths = sorted(self.folder.glob("ftbench_workspace/sweeps/*/.submitit/*/*_log.*"))
         return "\n".join(path.read_text() for path in paths)
 
 
