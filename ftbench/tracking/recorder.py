@@ -246,12 +246,16 @@ def _finish(target: _Target) -> None:
     target.client.set_terminated(target.run_id, status, end_time=target.timestamp_ms)
 
 
+def _is_written_back(target: _Target) -> bool:
+    return target.training is not None and target.plan.tracking.write_back != "none"
+
+
 def _write_back(target: _Target, shown: page.Page) -> list[str]:
     outcome = training.Outcome(
         target.run_id, target.experiment_id, target.model_id, target.timestamp_ms, target.result
     )
     notes = training.write_back(target.client, target.plan.tracking, target.training, outcome)
-    if target.training is not None and target.plan.tracking.write_back != "none":
+    if target.training is not None and _is_written_back(target):
         page.draw_curve(target.client, shown, target.training.run_id)
     return notes
 
