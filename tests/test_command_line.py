@@ -112,6 +112,11 @@ def shown_adapters(out: str) -> list[str]:
     return [Path(line.removeprefix("  adapter: ")).name for line in lines]
 
 
+def sweep_lines(out: str) -> list[str]:
+    """What the driver says of the sweep and its jobs."""
+    return [line for line in out.splitlines() if line.startswith(("Sweep ", "#"))]
+
+
 def test_help_names_every_option_and_key(shell: Shell) -> None:
     exit_code, out, err = shell.run("--help")
     assert (exit_code, err) == (0, "")
@@ -179,19 +184,29 @@ def test_a_sweep_runs_one_job_for_each_adapter(shell: Shell) -> None:
     exit_code, out, err = shell.run("-m", adapters(shell), "datasets=[gsm8k]", "dry_run=true")
     assert (exit_code, err) == (0, "")
     assert shown_adapters(out) == ["one", "two"]
-    assert out.endswith("Sweep: 2 of 2 jobs are complete\n")
+    assert sweep_lines(out)[-3:-1] == [
+        f"#0 ok: model.adapter={shell.folder}/one datasets=[gsm8k] dry_run=True",
+        f"#1 ok: model.adapter={shell.folder}/two datasets=[gsm8k] dry_run=True",
+    ]
+    assert sweep_lines(out)[-1].endswith(": 2 of 2 jobs are complete")
 
 
 def test_a_failing_job_of_a_sweep_does_not_stop_the_others(shell: Shell) -> None:
     exit_code, out, err = shell.run(
         "-m", adapters(shell), "datasets=[gsm9k],[gsm8k]", "dry_run=true"
     )
-    assert exit_code == 2
+    assert exit_code == 102
     assert shown_adapters(out) == ["one", "two"]
-    assert err.count("datasets: 'gsm9k': OpenCompass 0.5.4 has no dataset of this name") == 2
-    assert out.endswith(
-        "Sweep: 2 of 4 jobs are complete; not complete: #0 (exit code 2), #2 (exit code 2)\n"
-    )
+    unknown = "datasets: 'gsm9k': OpenCompass 0.5.4 has no dataset of this name"
+    assert err.count(unknown) == 2
+    one, two = shell.folder / "one", shell.folder / "two"
+    assert [line.partition("; did you")[0] for line in sweep_lines(out)[-5:-1]] == [
+        f"#0 failed (exit code 2): model.adapter={one} datasets=[gsm9k] dry_run=True: {unknown}",
+        f"#1 ok: model.adapter={one} datasets=[gsm8k] dry_run=True",
+        f"#2 failed (exit code 2): model.adapter={two} datasets=[gsm9k] dry_run=True: {unknown}",
+        f"#3 ok: model.adapter={two} datasets=[gsm8k] dry_run=True",
+    ]
+    assert sweep_lines(out)[-1].endswith(": 2 of 4 jobs are complete")
 
 
 def test_a_sweep_whose_jobs_run_in_other_processes_fails_when_a_job_does(shell: Shell) -> None:
@@ -199,7 +214,7 @@ def test_a_sweep_whose_jobs_run_in_other_processes_fails_when_a_job_does(shell: 
         "-m", adapters(shell), "datasets=[gsm9k]", "dry_run=true", code=FORKING_LAUNCHER
     )
     assert "Traceback" not in err
-    assert exit_code == 2
+    assert exit_code == 102
 
 
 @pytest.mark.parametrize("signum", [signal.SIGTERM, signal.SIGINT])
@@ -219,7 +234,9 @@ def test_a_signal_ends_a_sweep_and_not_just_its_job(shell: Shell, signum: signal
     assert (process.returncode, err) == (130, "")
     assert "gsm8k: failed: interrupted; the same command goes on\n" in out
     assert out.count("Final Decision: False\n") == 1
-    assert "two" not in out.partition("Final Decision")[2]
+    first, second = sweep_lines(out)[-3:-1]
+    assert first.startswith("#0 failed (exit code 130)")
+    assert second.startswith("#1 not started") and second.endswith("it was never started")
 
 
 def test_ctrl_c_before_the_launch_ends_a_single_run_quietly(shell: Shell) -> None:

@@ -9,11 +9,14 @@ from __future__ import annotations
 
 from ftbench.tracking.check import check, training_status
 from ftbench.tracking.environment import export_credentials, redact, split_credentials
+from ftbench.tracking.names import model_label
 from ftbench.tracking.recorder import Recorded, record
+from ftbench.tracking.sweeps import RecordedSweep, open_sweep, record_sweep
 from ftbench.tracking.trained import TrainedRun, bring, find_trained, get_trained, is_active
 
 __all__ = [
     "Recorded",
+    "RecordedSweep",
     "TrainedRun",
     "bring",
     "check",
@@ -21,7 +24,10 @@ __all__ = [
     "find_trained",
     "get_trained",
     "is_active",
+    "model_label",
+    "open_sweep",
     "record",
+    "record_sweep",
     "redact",
     "split_credentials",
     "training_status",

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from ftbench.tracking.contents import FLAGGED_TAG
+from ftbench.tracking.contents import FLAGGED_TAG, SWEEP_TAG
 from ftbench.tracking.names import loss_keys
 from ftbench.tracking.scores import AVERAGE, HEADLINE
 
@@ -27,6 +27,9 @@ if TYPE_CHECKING:
 TAG = "mlflow.sharedViewState."
 LEADERBOARD = "ftbench"
 TRAINING = "ftbench-training"
+SWEEP = "ftbench-sweep-"
+MAX_SWEEPS = 30
+"""Views of single sweeps that an experiment keeps; their ids sort by time."""
 MAX_COLUMNS = 24
 MAX_RUNS = 100
 """Newest runs of the experiment whose metrics decide the columns."""
@@ -120,6 +123,33 @@ def saved_views(known: Known, now_ms: int) -> dict[str, str]:
         TRAINING: ("ftbench training and scores", training),
     }
     return {TAG + key: _envelope(name, view, now_ms) for key, (name, view) in views.items()}
+
+
+def save_sweep(client: MlflowClient, experiment_id: str, sweep_id: str, now_ms: int) -> str:
+    """Writes the view of one sweep: its jobs' benchmark runs, best first.
+
+    Returns:
+        The view's address below the UI's root, without its ``#``.
+
+    Side effects: sets an experiment tag; the oldest sweeps' views are taken away.
+    """
+    is_job = f"tags.`{SWEEP_TAG}` LIKE '%{sweep_id}%' AND tags.`ftbench.kind` = 'eval'"
+    runs = client.search_runs([experiment_id], is_job, max_results=MAX_RUNS)
+    known = _known(runs)
+    scores = _headline_order(known.headline_keys)
+    view = {
+        **_table(is_job, scores, [_STATUS, _FLAGGED]),
+        **_charts("Scores", (), scores, known),
+    }
+    key = f"{SWEEP}{sweep_id}"
+    value = _envelope(f"ftbench sweep {sweep_id}", view, now_ms)
+    there = client.get_experiment(experiment_id).tags
+    if TAG + key not in there or view_of(there[TAG + key]) != view_of(value):
+        client.set_experiment_tag(experiment_id, TAG + key, value)
+    earlier = sorted(name for name in there if name.startswith(TAG + SWEEP))
+    for name in earlier[:-MAX_SWEEPS]:
+        client.delete_experiment_tag(experiment_id, name)
+    return view_path(experiment_id, key).removeprefix("/#")
 
 
 def view_of(tag_value: str) -> Any:
