@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import dataclasses
 import os
 import sys
 import time
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 
@@ -18,12 +16,12 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from ftbench.adapter_lists import expand_lists
+from ftbench.adapter_lists import base_for_null, expand_lists
 from ftbench.compose import (
     COMPOSE_ERRORS,
     check_sweep,
     compose_config,
-    find_tracking_uri,
+    find_setting,
     override,
     plan_sweep,
     register_schema,
@@ -31,19 +29,18 @@ from ftbench.compose import (
 )
 from ftbench.config_checks import HELP, closest_key
 from ftbench.dataset_options import in_hydras_words
-from ftbench.errors import EXIT_CONFIG, EXIT_OK, ConfigError, FtbenchError, Problem
+from ftbench.errors import EXIT_CONFIG, ConfigError, FtbenchError, Problem
 from ftbench.explain import explain
 from ftbench.host import read_host
+from ftbench.launchers import register_resolvers
 from ftbench.paths import conf_dir
 from ftbench.plan import TrackingPlan
 from ftbench.planning import plan_tracking
 from ftbench.process import stop_on_signals
-from ftbench.sweep import FAILED, OK, RUNNING, Job, Sweep, held, write_job
+from ftbench.sweep import Job, Sweep
 from ftbench.sweep_driver import announce, conclude, running_sweep
-from ftbench.tracking import export_credentials, model_label
+from ftbench.tracking import export_credentials
 from ftbench.training_link import link_training
-
-EXIT_BUG = 1
 
 EXIT_INTERRUPTED = 130
 
@@ -55,6 +52,7 @@ def run_command() -> None:
     # Hydra would print its own short error and exit 1; ftbench prints a better one.
     os.environ["HYDRA_FULL_ERROR"] = "1"
     register_schema()
+    register_resolvers()
     try:
         # Hydra prints settings and writes them into a sweep's folder: no password is among them.
         sys.argv[1:] = [_without_credentials(argument) for argument in sys.argv[1:]]
@@ -133,22 +131,30 @@ def _checked(argv: list[str]) -> list[str]:
     host = read_host()
 
     def tracking_uri() -> str:
-        return host.tracking_store(find_tracking_uri(args.overrides, config_dir, config_name))
+        given = find_setting("tracking.uri", args.overrides, config_dir, config_name)
+        return host.tracking_store(given)
 
     expanded = expand_lists(args.overrides, _is_sweep(args), host.cwd, tracking_uri)
     for note in expanded.notes:
         _say(note)
     problems = list(expanded.problems)
+    settings = list(expanded.arguments)
+    try:
+        base = base_for_null(settings, host.cwd, tracking_uri)
+        if base and not find_setting("model.base", settings, config_dir, config_name):
+            settings.append(override("model.base", base))
+    except FtbenchError as exc:
+        problems += exc.problems
     check = check_sweep if _is_sweep(args) else compose_config
     try:
-        check(expanded.arguments, config_dir, config_name)
+        check(settings, config_dir, config_name)
     except ConfigError as exc:
         # What was to say the model is among the problems already.
         problems += [p for p in exc.problems if not (problems and p.tried == "model")]
     if problems:
         raise ConfigError(problems)
     flags = [argument for argument in argv if argument not in args.overrides]
-    return [*flags, *expanded.arguments]
+    return [*flags, *settings]
 
 
 def _single(cfg: DictConfig, codes: list[int]) -> None:
@@ -213,83 +219,17 @@ def _sweep_tracking(telling: DictConfig) -> TrackingPlan:
 
 
 def _sweep_job(cfg: DictConfig, codes: list[int]) -> None:
-    """One job: whatever happens in it is written down, and only an interrupt leaves it.
+    """One job, perhaps in a process of its own; what became of it is in its file."""
+    from ftbench.run import evaluate
+    from ftbench.sweep_job import run_job
 
-    It may run in a process of its own, from which nothing else comes back.
-    """
     hydra_cfg = HydraConfig.get()
-    folder = Path(hydra_cfg.sweep.dir)
     job = Job(
         number=int(hydra_cfg.job.num),
-        status=RUNNING,
         overrides=tuple(hydra_cfg.overrides.task),
         sweep_id=str(OmegaConf.select(cfg, "tracking.sweep_id") or ""),
-        started_at=time.time(),
     )
-    with held(folder / str(job.number)):
-        write_job(folder, job)
-        try:
-            job = _ended(job, cfg)
-        except KeyboardInterrupt:
-            job = dataclasses.replace(job, exit_code=EXIT_INTERRUPTED, error="interrupted")
-            raise  # who stops a job means the whole sweep
-        except SystemExit as exc:
-            if _is_of_submitit(exc):
-                raise  # the job was put back into the queue, and goes on later
-            code = exc.code if isinstance(exc.code, int) else EXIT_BUG
-            job = dataclasses.replace(job, exit_code=code, error=f"it exited by itself: {exc.code}")
-        finally:
-            if job.exit_code is not None:
-                status = OK if job.exit_code == EXIT_OK else FAILED
-                job = dataclasses.replace(job, status=status, ended_at=time.time())
-                write_job(folder, job)
-    if job.exit_code == EXIT_INTERRUPTED:
-        raise KeyboardInterrupt
-
-
-def _ended(job: Job, cfg: DictConfig) -> Job:
-    """The job after its evaluation, with what it came to."""
-    from ftbench.run import evaluate
-
-    try:
-        outcome = evaluate(to_config(cfg))
-    except FtbenchError as exc:
-        _print_error(exc)
-        first = exc.problems[0]
-        error = f"{first.tried}: {first.happened}"
-        return dataclasses.replace(job, exit_code=exc.exit_code, error=error)
-    except Exception as exc:
-        Console(stderr=True).print_exception()
-        error = f"unexpected: {type(exc).__name__}: {exc}"
-        return dataclasses.replace(job, exit_code=EXIT_BUG, error=error)
-    plan, result, pointers = outcome.plan, outcome.result, outcome.pointers
-    reasons = (
-        [f"{d.name}: {d.reason.message}" for d in result.datasets if d.reason] if result else []
-    )
-    is_evaluated = result is not None and bool(plan.datasets)
-    return dataclasses.replace(
-        job,
-        exit_code=outcome.exit_code,
-        model=model_label(plan),
-        adapter=str(plan.model.adapter or ""),
-        is_base=plan.model.adapter is None,
-        run_dir=str(plan.run_dir) if is_evaluated else "",
-        run_url=pointers.run_url,
-        run_id=pointers.run_id,
-        experiment_id=pointers.experiment_id,
-        error=_one_line([*reasons, *pointers.notes]) if outcome.exit_code else "",
-    )
-
-
-def _one_line(texts: list[str]) -> str:
-    return " ".join(texts[0].split()) if texts else "it did not end well"
-
-
-def _is_of_submitit(exc: SystemExit) -> bool:
-    """Whether submitit ends the job: it has handed it back to Slurm before."""
-    frames = traceback.walk_tb(exc.__traceback__)
-    names = (str(frame.f_globals.get("__name__", "")) for frame, _ in frames)
-    return any(name.partition(".")[0] == "submitit" for name in names)
+    run_job(Path(hydra_cfg.sweep.dir), job, lambda: evaluate(to_config(cfg)))
 
 
 def _say(text: str) -> None:

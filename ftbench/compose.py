@@ -201,15 +201,15 @@ def _jobs(
     return tuple(map(tuple, jobs))
 
 
-def find_tracking_uri(
-    overrides: Sequence[str], config_dir: Path | None = None, config_name: str = "config"
+def find_setting(
+    key: str, overrides: Sequence[str], config_dir: Path | None = None, config_name: str = "config"
 ) -> str | None:
-    """``tracking.uri`` as the overrides that can be read set it; None when none does."""
+    """One setting, as those overrides that can be read make it; None when nothing sets it."""
     problems: list[Problem] = []
     firsts, _ = _first_values(overrides, config_dir)
     cfg = _compose_what_can_be(firsts, config_dir, config_name, problems)
-    uri = OmegaConf.select(cfg, "tracking.uri") if cfg is not None else None
-    return str(uri) if uri else None
+    value = OmegaConf.select(cfg, key) if cfg is not None else None
+    return str(value) if value else None
 
 
 def _check_glob(override: str, key: str, config_dir: Path | None) -> list[Problem]:

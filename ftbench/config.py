@@ -99,7 +99,10 @@ class RuntimeConf:
     num_gpus: int = 1
     """GPUs to use; 0: CPU."""
     gpu_ids: list[str] | None = None
-    """GPU indices or UUIDs to use, instead of the first num_gpus."""
+    """GPU indices or UUIDs to use: exactly these, instead of any num_gpus of the pool."""
+    gpu_pool: list[str] | None = None
+    """GPU indices or UUIDs that jobs share, each held by one evaluation at a time; null: those of
+    CUDA_VISIBLE_DEVICES, else all."""
     cpu_threads: int | None = None
     """Threads of one numeric operation; null: half of the processors."""
     scoring_workers: int = 2

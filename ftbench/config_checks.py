@@ -178,8 +178,7 @@ def _contradictions(cfg: DictConfig) -> Iterator[Problem]:
     runtime, backend = cfg.runtime, cfg.backend
     if backend.name == "vllm" and num_gpus(runtime) == 0:
         yield Problem("backend=vllm", "needs a GPU, and none is asked for", "runtime.num_gpus=1")
-    if runtime.gpu_ids is not None and len(set(runtime.gpu_ids)) != len(runtime.gpu_ids):
-        yield Problem(f"runtime.gpu_ids={list(runtime.gpu_ids)}", "names a GPU twice")
+    yield from _gpu_contradictions(runtime)
     if backend.custom_prompt and len(backend.custom_prompt.encode()) > _MAX_PROMPT:
         yield Problem("backend.custom_prompt", f"is longer than {_MAX_PROMPT} bytes")
     yield from _judge_contradictions(cfg.judge)
@@ -189,6 +188,23 @@ def _contradictions(cfg: DictConfig) -> Iterator[Problem]:
         if not is_name and not (isinstance(name, str) and looks_like_a_file(name)):
             happened = "a dataset name has no comma, space or bracket"
             yield Problem(f"datasets: '{name}'", happened, "datasets=[mmlu,gsm8k]")
+
+
+def _gpu_contradictions(runtime: DictConfig) -> Iterator[Problem]:
+    for key in ("gpu_ids", "gpu_pool"):
+        names = runtime[key]
+        if names is not None and len(set(names)) != len(names):
+            yield Problem(f"runtime.{key}={list(names)}", "names a GPU twice")
+    pool = runtime.gpu_pool
+    if pool is None:
+        return
+    if runtime.gpu_ids is not None:
+        happened = "runtime.gpu_ids says exactly which GPUs are used"
+        yield Problem(f"runtime.gpu_pool={list(pool)}", happened, "leave one of the two out")
+    elif len(pool) < runtime.num_gpus:
+        happened = f"holds {len(pool)} GPUs, and one evaluation needs {runtime.num_gpus}"
+        cure = "name more, or runtime.num_gpus=N"
+        yield Problem(f"runtime.gpu_pool={list(pool)}", happened, cure)
 
 
 def is_key_of_judge(name: str) -> bool:

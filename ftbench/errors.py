@@ -4,6 +4,7 @@ Foreign errors (Docker, MLflow, file system) are translated once, at the wall wh
 
     FtbenchError
     ├── ConfigError          2   the configuration; all problems at once
+    ├── ComparisonError      2   runs that are not there, or cannot be compared; all at once
     ├── LaunchError          3   nothing ran
     │   ├── DataError            data of a dataset that could not be brought
     │   ├── PreflightError       adapter, model, data, engine or tracker; all problems at once
@@ -14,6 +15,7 @@ Foreign errors (Docker, MLflow, file system) are translated once, at the wall wh
     │   └── OutOfMemory          its memory limit, or the kernel, killed it
     ├── ResultError          5   results missing, unreadable or incomplete
     └── TrackingError        6   the scores are safe on disk, the tracker did not take them
+        └── ReadingError         the tracker does not give what it should hold
 """
 
 from __future__ import annotations
@@ -82,6 +84,13 @@ class ConfigError(FtbenchError):
     title = "The configuration cannot be used"
 
 
+class ComparisonError(FtbenchError):
+    """Runs that shall be compared are not there, or are not what they were said to be."""
+
+    exit_code = EXIT_CONFIG
+    title = "The runs cannot be compared"
+
+
 class LaunchError(FtbenchError):
     """The evaluation could not be started; no accelerator time was spent."""
 
@@ -144,3 +153,9 @@ class TrackingError(FtbenchError):
 
     exit_code = EXIT_TRACKING
     title = "The scores are safe on disk but were not recorded"
+
+
+class ReadingError(TrackingError):
+    """The tracker does not give what it should hold."""
+
+    title = "The tracker could not be read"

@@ -17,6 +17,9 @@ _GRAMMAR = "missing EQUAL|no viable|mismatched input|token recognition|extraneou
 
 _NO_SPACES = "a list without spaces, such as datasets=[mmlu,gsm8k]"
 
+_EXTRAS = {"joblib": "parallel", "submitit_slurm": "slurm", "submitit_local": "slurm"}
+"""Launchers that come as plugins of Hydra, and the extra of ftbench that brings each."""
+
 _TYPES = {"Integer": "a whole number", "Float": "a number", "Boolean": "true or false"}
 
 
@@ -123,8 +126,18 @@ def _explain_wrong_shape(override: str, text: str) -> Problem:
 
 def _explain_unknown_option(override: str, config: str, text: str) -> Problem:
     group, _, option = config.rpartition("/")
+    if group == "hydra/launcher" and option in _EXTRAS:
+        return _explain_missing_plugin(override, option)
     listed = re.search(r"Available options in '[^']*':\n((?:\t.*\n?)*)", text)
     options = [line.strip() for line in listed.group(1).splitlines()] if listed else []
     happened = f"there is no '{option}' in {group or 'the configuration'}{closest(option, options)}"
     cure = f"{group}= one of {', '.join(options)}" if options else HELP
     return Problem(override, happened, cure)
+
+
+def _explain_missing_plugin(override: str, launcher: str) -> Problem:
+    chosen = [part for part in override.split() if part.startswith("hydra/launcher=")]
+    happened = f"Hydra's plugin for {launcher} is not installed here"
+    return Problem(
+        chosen[0] if chosen else override, happened, f"pip install 'ftbench[{_EXTRAS[launcher]}]'"
+    )

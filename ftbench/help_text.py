@@ -40,7 +40,8 @@ _GROUPS = {
 
 def help_text() -> str:
     """The whole help."""
-    choices = [line for group in sorted(conf_dir().glob("*/")) for line in _choices(group)]
+    groups = [*sorted(conf_dir().glob("*/")), conf_dir() / "hydra" / "launcher"]
+    choices = [line for group in groups for line in _choices(group)]
     keys = [line for name, doc, default in key_docs() for line in _key_lines(name, doc, default)]
     return "\n".join(
         [
@@ -111,8 +112,9 @@ def _choices(group: Path) -> list[str]:
         ]
         text = re.sub(r"^Select with [^:]*: ", "", " ".join(comment))
         text = re.sub(r"^Select with (.*?)\.$", "", text)
-        head = f"  {group.name}={option.stem}"
-        lines += textwrap.wrap(
-            text, 98, initial_indent=f"{head:<24}", subsequent_indent=" " * 24
-        ) or [head]
+        head = f"  {group.relative_to(conf_dir())}={option.stem}"
+        is_long = len(head) > 23
+        lines += [head] if is_long or not text else []
+        first = "" if is_long else f"{head:<24}"
+        lines += textwrap.wrap(text, 98, initial_indent=f"{first:<24}", subsequent_indent=" " * 24)
     return lines

@@ -111,6 +111,9 @@ class Plan:
             flagged; it is no part of the fingerprint.
         network: None for no network, else the network's name (docker).
         user: ``uid:gid`` that the container runs as.
+        gpu_ids: GPUs that it must have; empty: any ``num_gpus`` of the pool. A launch holds them,
+            and says in ``launch.json`` which they were.
+        gpu_pool: GPUs that jobs share; empty: those lent by a batch system, or of the machine.
     """
 
     runtime: str
@@ -141,6 +144,7 @@ class Plan:
     python: str | None
     environment_folder: Path | None
     flag_above: float = 0.05
+    gpu_pool: tuple[str, ...] = ()
 
     @property
     def files(self) -> RunFiles:

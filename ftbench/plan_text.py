@@ -76,6 +76,8 @@ def _model_lines(plan: Plan) -> list[str]:
 
 def _limit_lines(plan: Plan) -> list[str]:
     gpus = ",".join(plan.gpu_ids) if plan.gpu_ids else str(plan.num_gpus)
+    if plan.gpu_pool:
+        gpus += f" of {','.join(plan.gpu_pool)}"
     lines = [f"timeout: {plan.timeout_s} s, then {plan.stop_grace_s} s to stop", f"GPUs: {gpus}"]
     if plan.runtime == "docker":
         lines += [f"memory: {plan.memory or 'no limit'}", f"shm: {plan.shm_size}"]

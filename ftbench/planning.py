@@ -96,6 +96,7 @@ def make_plan(config: Config, host: Host, source: ModelSource, chosen: Chosen, n
         python=runtime.python,
         environment_folder=_ready_environment(config, host),
         flag_above=config.flag_above,
+        gpu_pool=tuple(runtime.gpu_pool or ()),
     )
 
 

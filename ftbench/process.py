@@ -132,6 +132,7 @@ def run_process(
     on_line: Callable[[str], None],
     timeout_s: float = 0,
     grace_s: float = 10,
+    inherited: Sequence[int] = (),
 ) -> Ended:
     """Runs a command in a session of its own, to its end, its deadline or a signal.
 
@@ -143,6 +144,7 @@ def run_process(
         on_line: Called with each line, in this thread.
         timeout_s: Seconds until it is asked to stop; 0: never.
         grace_s: Seconds from SIGTERM to SIGKILL.
+        inherited: File descriptors that stay open in it, so that locks on them outlive this process.
 
     Raises:
         OSError: The command cannot be started.
@@ -161,6 +163,7 @@ def run_process(
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            pass_fds=inherited,
         )
         timed_out = False
         try:

@@ -57,6 +57,7 @@ CHANGE_NO_PREDICTION: dict[str, Any] = {
     "judge.concurrency": 1,
     "backend.gpu_memory_utilization": 0.5,
     "runtime.name": "docker",
+    "runtime.gpu_pool": ["0"],
     "runtime.cpu_threads": 3,
     "runtime.scoring_workers": 1,
     "runtime.scoring_timeout": 1,

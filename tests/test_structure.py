@@ -26,12 +26,13 @@ ROWS = [
         "services",
         "pip_settings",
         "hub_cache",
+        "plots",
     ],
     ["preset", "aggregates", "sidecar"],
     ["catalogue", "dataset_options", "validity"],
     ["score_rows"],
-    ["program", "engine", "host", "plan", "config", "checkpoint", "workspace"],
-    ["config_checks", "sweep", "plots"],
+    ["program", "engine", "host", "plan", "config", "checkpoint", "workspace", "comparison"],
+    ["config_checks", "sweep"],
     [
         "data",
         "build_context",
@@ -42,12 +43,22 @@ ROWS = [
         "tracking",
         "report",
     ],
-    ["datasets", "image", "compose", "plan_text", "live", "own_datasets", "sweep_driver"],
-    ["choosing", "training_link", "record", "adapter_lists"],
-    ["judge"],
+    [
+        "datasets",
+        "image",
+        "compose",
+        "plan_text",
+        "live",
+        "own_datasets",
+        "references",
+        "sweep_driver",
+    ],
+    ["choosing", "training_link", "record", "compare", "adapter_lists"],
+    ["judge", "gpu_pool"],
     ["runtimes", "planning"],
-    ["collect", "preflight"],
+    ["collect", "preflight", "launchers"],
     ["run"],
+    ["sweep_job"],
     ["command_line"],
     ["demo"],
 ]
@@ -61,6 +72,7 @@ WALLS = {
     "mlflow": {"tracking", "demo"},
     "docker": {"engine", "runtimes", "image"},
     "torch": {"demo"},
+    "matplotlib": {"plots"},
 }
 
 
@@ -107,7 +119,7 @@ def test_third_party_modules_stay_behind_their_walls(path: Path) -> None:
 
 
 def test_the_command_line_imports_nothing_heavy() -> None:
-    heavy = "{'mlflow', 'docker', 'torch', 'pandas', 'pyarrow', 'hydra', 'omegaconf'}"
+    heavy = "{'mlflow', 'docker', 'torch', 'pandas', 'pyarrow', 'matplotlib', 'hydra', 'omegaconf'}"
     code = f"import sys, ftbench.run; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

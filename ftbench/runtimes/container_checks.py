@@ -13,7 +13,7 @@ from ftbench.image import LABEL_LOCK, LABEL_PROGRAM, LABEL_SCHEMA, build_command
 from ftbench.plan import Plan
 from ftbench.program import lock_hash, program_hash
 from ftbench.runtimes.container_options import hiding_mounts
-from ftbench.runtimes.gpus import choose_gpus, list_gpus, shortage
+from ftbench.runtimes.gpus import gpu_problems, list_gpus
 from ftbench.schema import SCHEMA_VERSION
 
 if TYPE_CHECKING:
@@ -109,11 +109,7 @@ def _check_gpus(plan: Plan, info: Mapping[str, Any], environ: Mapping[str, str])
     # The engine may stand on another machine, whose GPUs are not seen from here.
     if not list_gpus(environ):
         return []
-    found = choose_gpus(plan.num_gpus, plan.gpu_ids, environ)
-    if len(found) >= plan.num_gpus:
-        return []
-    happened = shortage(plan.gpu_ids, found)
-    return [Problem(tried, happened, "nvidia-smi -L lists the GPUs")]
+    return gpu_problems(plan, environ, "nvidia-smi -L lists the GPUs")
 
 
 def _check_network(client: DockerClient, plan: Plan) -> list[Problem]:

@@ -35,7 +35,8 @@ from ftbench.runtimes.container_options import (
     run_command,
 )
 from ftbench.runtimes.ending import count_memory_kills, judge_exit
-from ftbench.runtimes.gpus import choose_gpus, uuids_of
+from ftbench.runtimes.gpus import choose_gpus, gpu_identity, lent_plan, uuids_of
+from ftbench.runtimes.keeper import kept
 from ftbench.runtimes.secrets import secret_files
 
 if TYPE_CHECKING:
@@ -87,7 +88,11 @@ class DockerRuntime:
         image = find_image(client, plan)
         _remove_leftovers(client, plan)
         kills_before = count_memory_kills()
-        with stop_on_signals(), secret_files(self._secrets, plan.secrets, plan.user) as folder:
+        with (
+            stop_on_signals(),
+            secret_files(self._secrets, plan.secrets, plan.user) as folder,
+            lent_plan(plan, self._environ, on_line) as (plan, lease),
+        ):
             name = container_name(plan, random_names.token_hex(3))
             gpus = self._gpus(plan)
             options = container_options(plan, Engine.from_info(info), folder, gpus, name)
@@ -95,7 +100,8 @@ class DockerRuntime:
                 started = time.monotonic()
                 with engine_errors(f"starting a container of {plan.image}"):
                     container.start()
-                state, timed_out = self._follow(container, plan, on_line)
+                with kept(str(container.id), lease, self._environ):
+                    state, timed_out = self._follow(container, plan, on_line)
         ending, message = _judge(plan, state, timed_out, count_memory_kills() > kills_before)
         return Launch(
             ending=ending,
@@ -111,12 +117,14 @@ class DockerRuntime:
                 "engine": version,
                 "lock": image.labels.get("org.ftbench.lock", ""),
                 "program": image.labels.get("org.ftbench.program", ""),
-            },
+            }
+            | gpu_identity(plan),
         )
 
     def _gpus(self, plan: Plan) -> list[str]:
         """UUIDs where this machine shows them: a bare count is always the engine's first GPUs."""
-        names = choose_gpus(plan.num_gpus, plan.gpu_ids, self._environ) or list(plan.gpu_ids)
+        chosen = choose_gpus(plan.num_gpus, plan.gpu_ids, self._environ, plan.gpu_pool)
+        names = chosen or list(plan.gpu_ids or plan.gpu_pool[: plan.num_gpus])
         return uuids_of(names, self._environ)
 
     def _follow(

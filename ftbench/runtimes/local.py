@@ -27,7 +27,7 @@ from ftbench.process import run_process
 from ftbench.program import ENTRYPOINT, program_folder, program_hash, staged_program
 from ftbench.runtimes.base import Launch
 from ftbench.runtimes.ending import count_memory_kills, judge_exit
-from ftbench.runtimes.gpus import choose_gpus, shortage
+from ftbench.runtimes.gpus import choose_gpus, gpu_identity, gpu_problems, lent_plan
 from ftbench.runtimes.secrets import secret_files
 
 _SIZE_GB = {"cpu": 3, "cuda": 16}
@@ -68,7 +68,8 @@ class LocalRuntime:
                 problems += self._check_buildable(plan)
         except RuntimeEnvironmentError as exc:
             problems += exc.problems
-        return problems + self._check_gpus(plan)
+        cure = "nvidia-smi -L lists the GPUs; runtime.num_gpus=0 evaluates on the CPU"
+        return problems + gpu_problems(plan, self._environ, cure)
 
     def _check_buildable(self, plan: Plan) -> list[Problem]:
         variant = _variant(plan)
@@ -83,15 +84,6 @@ class LocalRuntime:
             cure = "free some, or set FTBENCH_CACHE to a folder on a larger disk"
             return [Problem(f"disk of {self._cache_dir}", happened, cure)]
         return []
-
-    def _check_gpus(self, plan: Plan) -> list[Problem]:
-        found = choose_gpus(plan.num_gpus, plan.gpu_ids, self._environ)
-        if len(found) >= plan.num_gpus:
-            return []
-        asked = f"gpu_ids={','.join(plan.gpu_ids)}" if plan.gpu_ids else f"num_gpus={plan.num_gpus}"
-        happened = shortage(plan.gpu_ids, found)
-        cure = "nvidia-smi -L lists the GPUs; runtime.num_gpus=0 evaluates on the CPU"
-        return [Problem(f"runtime.{asked}", happened, cure)]
 
     def describe(self, plan: Plan) -> list[str]:
         """The equivalent command line: ``env -i`` with every variable, then the program."""
@@ -119,6 +111,7 @@ class LocalRuntime:
         with (
             tempfile.TemporaryDirectory(prefix="ftbench-", ignore_cleanup_errors=True) as private,
             secret_files(self._secrets, plan.secrets, plan.user) as secrets,
+            lent_plan(plan, self._environ, on_line) as (plan, lease),
         ):
             env = self._program_environment(plan, environment.python, Path(private), secrets)
             Path(env["HOME"]).mkdir(exist_ok=True)
@@ -131,6 +124,7 @@ class LocalRuntime:
                     on_line=on_line,
                     timeout_s=plan.timeout_s,
                     grace_s=plan.stop_grace_s,
+                    inherited=lease.handles,
                 )
             except OSError as exc:
                 raise LaunchError(Problem(f"starting {environment.python}", str(exc))) from exc
@@ -139,6 +133,7 @@ class LocalRuntime:
             ended.exit_code, plan.timeout_s, ended.timed_out, memory_kill and ended.exit_code != 0
         )
         identity = {"runtime": "local", "program": program_hash()} | environment.identity
+        identity |= gpu_identity(plan)
         return Launch(ending, ended.exit_code, message, ended.seconds, identity)
 
     def _environment(self, plan: Plan, on_line: Callable[[str], None]) -> Environment:
@@ -165,8 +160,10 @@ class LocalRuntime:
             "MPLCONFIGDIR": str(private / "matplotlib"),
             "PYTHONUNBUFFERED": "1",
             "CUDA_VISIBLE_DEVICES": ",".join(
-                choose_gpus(plan.num_gpus, plan.gpu_ids, self._environ)
+                choose_gpus(plan.num_gpus, plan.gpu_ids, self._environ, plan.gpu_pool)
             ),
+            # Else CUDA counts the fastest first, and number 1 may be another than nvidia-smi's.
+            "CUDA_DEVICE_ORDER": "PCI_BUS_ID",
         }
         if plan.network is not None:
             passed = (*_PROXY, *(name.lower() for name in _PROXY), *_CERTIFICATES)

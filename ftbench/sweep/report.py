@@ -27,12 +27,12 @@ _MAX_WIDTH = 1000
 _STYLES = {OK: "green", "failed": "red", "killed": "red"}
 
 
-def job_line(job: Job) -> str:
+def job_line(row: Row) -> str:
     """How one job ended, in one line."""
-    settings = " ".join(o for o in job.overrides if not o.startswith("tracking.sweep_id="))
+    job = row.job
     how = job.status if job.exit_code in (None, 0) else f"{job.status} (exit code {job.exit_code})"
     tail = job.error or job.run_url
-    return f"#{job.number} {how}: {settings}" + (f": {tail}" if tail else "")
+    return f"#{job.number} {how}: {row.label}" + (f": {tail}" if tail else "")
 
 
 def heads(table: Table) -> list[str]:
@@ -61,6 +61,11 @@ def cells(row: Row, table: Table, show_best: Callable[[str], str]) -> list[str]:
         difference = ["base" if row.job.is_base else "" if value is None else f"{value:+.2f}"]
     settings = [row.settings.get(key, "") for key in table.keys]
     return [f"#{row.job.number}", *settings, *average, *scores, *difference, row.job.status]
+
+
+def by_number(table: Table) -> list[Row]:
+    """The rows in the order in which the jobs were started."""
+    return sorted(table.rows, key=lambda row: row.job.number)
 
 
 def markdown_table(
@@ -92,9 +97,9 @@ def markdown(sweep: Sweep, table: Table) -> str:
     lines += markdown_table(table, lambda job: job.run_url)
     if any(row.flagged for row in table.rows):
         lines += ["", f"\\{MARK} flagged: the job's own report says why"]
-    if failed := [row.job for row in table.rows if row.job.status != OK]:
+    if failed := [row for row in by_number(table) if row.job.status != OK]:
         lines += ["", "## Not complete", ""]
-        lines += [f"- {_cell(job_line(job))}" for job in sorted(failed, key=lambda j: j.number)]
+        lines += [f"- {_cell(job_line(row))}" for row in failed]
     lines += ["", "## Command", "", "```sh", shlex.join(sweep.command), "```"]
     return "\n".join(lines) + "\n"
 
@@ -137,8 +142,8 @@ def print_summary(console: Console, sweep: Sweep, table: Table) -> None:
         if any(row.flagged for row in table.rows):
             _say(console, f"{MARK} flagged: the job's own report says why")
         console.print()
-    for job in sorted((row.job for row in table.rows), key=lambda job: job.number):
-        _say(console, job_line(job))
+    for row in by_number(table):
+        _say(console, job_line(row))
     _say(console, f"Sweep {sweep.sweep_id}: {headline(table)}")
     _say(console, f"Table: {sweep.folder / 'summary.md'}")
 

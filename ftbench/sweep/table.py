@@ -46,7 +46,8 @@ class Row:
     def label(self) -> str:
         """The job in a few words, such as ``lora · temperature=0.7``."""
         words = [value for key, value in self.settings.items() if key in _MODEL_KEYS]
-        words += [f"{k}={v}" for k, v in self.settings.items() if k not in _MODEL_KEYS]
+        others = [(k, v) for k, v in self.settings.items() if k not in _MODEL_KEYS]
+        words += [f"{short_key(key, self.settings)}={value}" for key, value in others]
         return " · ".join(words) or self.job.model or f"#{self.job.number}"
 
 
@@ -138,6 +139,7 @@ def _settings(jobs: Sequence[Job]) -> dict[int, dict[str, str]]:
     all_settings = {job.number: _parsed(job.overrides) for job in jobs}
     keys = dict.fromkeys(key for own in all_settings.values() for key in own if key not in _HIDDEN)
     keep = [k for k in keys if len({own.get(k) for own in all_settings.values()}) > 1]
+    keep = keep or [key for key in keys if key in _MODEL_KEYS][:1]
     named = {n: {k: own[k] for k in keep if k in own} for n, own in all_settings.items()}
     for key in (key for key in _MODEL_KEYS if key in keep):
         by_path = {job.number: _model_path(job, key, named[job.number]) for job in jobs}

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 from ftbench import plots
 from ftbench.errors import TrackingError
 from ftbench.sweep import OK, Job, Row, Sweep, Table
-from ftbench.sweep.report import headline, job_line, markdown, markdown_table
+from ftbench.sweep.report import by_number, headline, job_line, markdown, markdown_table
 from ftbench.sweep.table import short_key
 from ftbench.tracking import store, training, views
 from ftbench.tracking.contents import SWEEP_TAG, run_link
@@ -184,10 +184,9 @@ def _log_values(
 
 def _params(table: Table) -> dict[str, str]:
     """What was swept: every value of each setting that differs between jobs."""
-    rows = sorted(table.rows, key=lambda row: row.job.number)
     params = {}
     for key in table.keys:
-        values = dict.fromkeys(row.settings[key] for row in rows if key in row.settings)
+        values = dict.fromkeys(row.settings[key] for row in by_number(table) if key in row.settings)
         params[metric_key(f"sweep.{key}")] = cut(redact(", ".join(values)), MAX_PARAM)
     return params
 
@@ -195,8 +194,8 @@ def _params(table: Table) -> dict[str, str]:
 def _note(run: Run, sweep: Sweep, table: Table, view: str) -> str:
     # MLflow folds a note away after four lines, so the outcome comes first.
     head = [f"**{_plain(headline(table))}**", "", f"[All jobs with their scores](#{view})", ""]
-    failed = [row.job for row in table.rows if row.job.status != OK]
-    tail = [""] * bool(failed) + [f"- {_plain(cut(job_line(job), 300))}" for job in failed[:20]]
+    failed = [row for row in by_number(table) if row.job.status != OK]
+    tail = [""] * bool(failed) + [f"- {_plain(cut(job_line(row), 300))}" for row in failed[:20]]
     tail += _command(sweep)
     for count in range(len(table.rows), 0, -1):
         rows = markdown_table(table, _job_link, table.rows[:count])

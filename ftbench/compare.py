@@ -1,0 +1,161 @@
+"""Which model is best, where, and by how much: ``python -m ftbench.compare RUN RUN ...``.
+
+Reads finished evaluations out of MLflow or from disk, and needs no GPU and no engine. A score is
+compared only with scores that mean the same: the table says where not, and why.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shlex
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+from rich.console import Console
+
+from ftbench.comparison import Comparison, compare
+from ftbench.comparison.as_json import comparison_json
+from ftbench.comparison.markdown import comparison_markdown
+from ftbench.comparison.terminal import print_comparison
+from ftbench.errors import EXIT_OK, ComparisonError, FtbenchError, Problem
+from ftbench.host import read_host
+from ftbench.references import Finder, Named, find_runs
+from ftbench.schema import write_atomically
+from ftbench.tracking.environment import export_credentials
+from ftbench.tracking.store import ui_command
+
+STDOUT = "-"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Compares runs and shows the comparison.
+
+    Returns:
+        0; 2 where a run is not found; 6 where the tracker cannot be read.
+    """
+    options = _parser().parse_args(arguments)
+    outputs = {"--markdown": options.markdown, "--html": options.html, "--json": options.json}
+    try:
+        _check_outputs(outputs)
+        finder = _finder(options)
+        named = find_runs(options.runs, options.baseline, finder)
+        comparison = compare(
+            named.runs,
+            named.baseline,
+            is_leaderboard=named.is_leaderboard,
+            notes=_notes(named, finder),
+        )
+        if STDOUT not in outputs.values():
+            print_comparison(Console(), comparison)
+        for flag, text in _renderers(comparison).items():
+            if outputs[flag]:
+                _write(flag, outputs[flag], text)
+    except FtbenchError as error:
+        print(error, file=sys.stderr)
+        return error.exit_code
+    return EXIT_OK
+
+
+def _finder(options: argparse.Namespace) -> Finder:
+    host = read_host()
+    given = options.tracking_uri or host.tracking_uri
+    if given:
+        export_credentials(given)
+    return Finder(
+        uri=host.tracking_store(options.tracking_uri),
+        experiment=options.experiment,
+        cwd=host.cwd,
+        is_given=given is not None,
+    )
+
+
+def _notes(named: Named, finder: Finder) -> list[str]:
+    notes = list(named.notes)
+    command = ui_command(finder.uri)
+    if command and any(run.link for run in named.runs):
+        notes += [f"The links answer while this runs: {command}"]
+    return notes
+
+
+def _renderers(comparison: Comparison) -> dict[str, Callable[[], str]]:
+    return {
+        "--markdown": lambda: comparison_markdown(comparison),
+        "--html": lambda: _page(comparison),
+        "--json": lambda: comparison_json(comparison),
+    }
+
+
+def _page(comparison: Comparison) -> str:
+    from ftbench.comparison.drawings import drawings
+    from ftbench.comparison.page import comparison_page
+
+    return comparison_page(comparison, drawings(comparison))
+
+
+def _check_outputs(outputs: dict[str, str | None]) -> None:
+    problems = []
+    on_stdout = [flag for flag, target in outputs.items() if target == STDOUT]
+    if len(on_stdout) > 1:
+        happened = "only one of them can go to standard output"
+        problems += [Problem(" ".join(f"{flag} -" for flag in on_stdout), happened, "name a file")]
+    for flag, target in outputs.items():
+        if target and target != STDOUT and not Path(target).absolute().parent.is_dir():
+            problems += [Problem(f"{flag} {target}", "its folder is not there", "make it first")]
+        elif target and target != STDOUT and Path(target).is_dir():
+            problems += [Problem(f"{flag} {target}", "that is a folder", "name a file in it")]
+    if problems:
+        raise ComparisonError(problems)
+
+
+def _write(flag: str, target: str, render: Callable[[], str]) -> None:
+    text = render()
+    if target == STDOUT:
+        sys.stdout.write(text)
+        return
+    try:
+        write_atomically(Path(target), text)
+    except OSError as exc:
+        happened = f"it cannot be written: {exc.strerror or exc}"
+        raise ComparisonError(Problem(f"{flag} {target}", happened, "choose another file")) from exc
+    print(f"wrote {shlex.quote(target)}", file=sys.stderr)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m ftbench.compare",
+        description="Compares benchmark runs: which model is best, where, and by how much. "
+        "Without any RUN: all benchmark runs of the experiment, best first.",
+    )
+    parser.add_argument(
+        "runs",
+        nargs="*",
+        metavar="RUN",
+        help="an MLflow run id (or at least 8 digits of its beginning), a run's or adapter's name, "
+        "a run's page, a run folder or workspace; base: the base model's run that fits the "
+        "others; best: the highest average that can be compared; sweep:ID: the jobs of a sweep; "
+        "a training run: the evaluations of all its checkpoints",
+    )
+    parser.add_argument(
+        "--baseline",
+        metavar="RUN",
+        help="differences start from it; default: the base model's run among them, else the first",
+    )
+    parser.add_argument(
+        "--tracking-uri",
+        metavar="URI",
+        help="tracking server or sqlite URI; default: MLFLOW_TRACKING_URI, else "
+        "sqlite:///mlflow.db here",
+    )
+    parser.add_argument("--experiment", metavar="NAME", help="where names are looked for")
+    for flag, what in (
+        ("--markdown", "Markdown"),
+        ("--html", "one HTML page that loads nothing"),
+        ("--json", "JSON"),
+    ):
+        parser.add_argument(flag, metavar="FILE", help=f"write {what}; - for standard output")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,59 @@
+"""One benchmark run as a comparison needs it, wherever it was read from."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from ftbench.schema import Result
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """One benchmark run.
+
+    Attributes:
+        key: MLflow run id, or the run folder's absolute path.
+        name: The run's name, which people may have changed.
+        model: The model as people call it: the adapter's folder, or the base model's name.
+        setting: How it was asked, such as ``greedy, first 8``.
+        base_model: Hugging Face id or path.
+        base_identity: Identity of the base model's bytes; empty when unknown.
+        is_base: No adapter was evaluated.
+        params: What was asked for, flat (``backend.temperature``), with the adapter's own
+            parameters (``adapter.r``) and the training run's (``train.learning_rate``).
+        command: The command line that evaluates the same again; empty when unknown.
+        step: Global step of the checkpoint; None when unknown.
+        link: Page of the run in MLflow; empty for a folder, and where no server shows one.
+        model_link: Page of its LoggedModel.
+        training_name, training_link: Of the run that trained it; empty when unknown.
+        started_ms: Start of the evaluation, in milliseconds since the epoch.
+    """
+
+    key: str
+    name: str
+    model: str
+    setting: str
+    base_model: str
+    is_base: bool
+    result: Result
+    base_identity: str = ""
+    params: Mapping[str, str] = field(default_factory=dict)
+    command: tuple[str, ...] = ()
+    step: int | None = None
+    link: str = ""
+    model_link: str = ""
+    training_name: str = ""
+    training_link: str = ""
+    started_ms: int = 0
+
+    @property
+    def short_key(self) -> str:
+        """A few characters that tell it from others of its name."""
+        return self.key.rpartition("/")[2] if "/" in self.key else self.key[:8]
+
+    def has_base_of(self, other: Evaluated) -> bool:
+        """Whether both stand on the same base model: the same bytes, or where unknown one name."""
+        if self.base_identity and other.base_identity:
+            return self.base_identity == other.base_identity
+        return self.base_model == other.base_model

@@ -1,0 +1,251 @@
+"""A comparison as one HTML file that loads nothing: to send, to print, to read on a phone."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from importlib.resources import files
+
+from ftbench.comparison.compare import movers
+from ftbench.comparison.markup import Markup, join, tag
+from ftbench.comparison.values import Average, Comparison, Difference, Line, Mover, Standing
+from ftbench.comparison.words import (
+    CHANCE,
+    MOVERS,
+    average_line,
+    average_text,
+    commands,
+    flag_sentences,
+    not_compared,
+    score_text,
+    signed,
+    verdict,
+)
+
+MAX_COLUMNS_OF_RUNS = 4
+"""More runs than these stand in rows, their datasets in columns."""
+
+_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+"""The browser itself keeps the page from loading anything."""
+
+
+def comparison_page(comparison: Comparison, pictures: Mapping[str, str]) -> str:
+    """The whole page.
+
+    Args:
+        comparison: What is shown; every text of it is escaped.
+        pictures: SVG texts by title; they are taken as they are.
+    """
+    head = tag(
+        "head",
+        tag("meta", charset="utf-8"),
+        tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
+        tag("meta", http_equiv="Content-Security-Policy", content=_POLICY),
+        tag("title", verdict(comparison)),
+        tag("style", Markup(_style())),
+    )
+    body = tag(
+        "body",
+        _header(comparison),
+        tag("main", *_sections(comparison, pictures)),
+        tag("footer", tag("p", f"{CHANCE} {_made_by()}", class_="small")),
+    )
+    return f"<!DOCTYPE html>\n{tag('html', head, body, lang='en')}\n"
+
+
+def _sections(comparison: Comparison, pictures: Mapping[str, str]) -> list[Markup]:
+    scores = [tag("h2", "Scores"), _score_table(comparison), _notes(comparison)]
+    drawn = [_picture(title, svg) for title, svg in pictures.items()]
+    sections = [
+        scores,
+        [tag("h2", "Pictures"), *drawn] if drawn else [],
+        _movers(comparison),
+        _settings(comparison),
+        [tag("h2", "Runs"), _runs(comparison)],
+        _again(comparison),
+    ]
+    return [tag("section", *section) for section in sections if section]
+
+
+def _header(comparison: Comparison) -> Markup:
+    count = len(comparison.runs)
+    runs = "1 benchmark run" if count == 1 else f"{count} benchmark runs"
+    return tag(
+        "header",
+        tag("p", f"ftbench comparison of {runs}", class_="kind"),
+        tag("h1", verdict(comparison)),
+        tag("p", average_line(comparison), class_="small"),
+    )
+
+
+def _score_table(comparison: Comparison) -> Markup:
+    if len(comparison.runs) > MAX_COLUMNS_OF_RUNS:
+        return _by_run(comparison)
+    heads = [tag("th", "dataset", scope="col")]
+    heads += [
+        tag("th", _breakable(label), _baseline_tag(comparison, i), scope="col")
+        for i, label in enumerate(comparison.labels)
+    ]
+    rows = []
+    for dataset in comparison.datasets:
+        rows += [_line_row(dataset.line, "")]
+        rows += [_line_row(group, "group") for group in dataset.groups]
+    if len(comparison.datasets) > 1 and comparison.averaged:
+        cells = [tag("td", *_average(average)) for average in comparison.averages]
+        rows += [tag("tr", tag("th", "avg", scope="row"), *cells, class_="average")]
+    return _table(heads, rows)
+
+
+def _line_row(line: Line, kind: str) -> Markup:
+    indent = f"padding-left:{0.7 + 0.8 * line.depth:.1f}rem" if line.depth else ""
+    name = tag("th", _breakable(line.name), scope="row", style=indent, title=line.metric)
+    return tag("tr", name, *(_score_cell(s) for s in line.standings), class_=kind)
+
+
+def _score_cell(standing: Standing) -> Markup:
+    score = tag("span", score_text(standing), class_="best" if standing.is_best else "")
+    if standing.why_not:
+        mark = tag("span", "not comparable", class_="difference none") if standing.status else ""
+        return tag("td", score, " ", mark, title=standing.why_not)
+    return tag("td", score, " ", _difference(standing.difference))
+
+
+def _average(average: Average) -> list[Markup]:
+    return [join(average_text(average), " "), _difference(average.difference)]
+
+
+def _difference(difference: Difference | None) -> Markup:
+    if difference is None:
+        return Markup()
+    kind = "up" if difference.value > 0 else ("down" if difference.value < 0 else "none")
+    return tag("span", signed(difference), class_=f"difference {kind}")
+
+
+def _by_run(comparison: Comparison) -> Markup:
+    heads = [tag("th", "run", scope="col"), tag("th", "avg", scope="col")]
+    heads += [tag("th", dataset.name, scope="col") for dataset in comparison.datasets]
+    rest = [i for i in range(len(comparison.runs)) if i not in comparison.ranking]
+    rows = []
+    for index in (*comparison.ranking, *rest):
+        is_ranked = index in comparison.ranking
+        rank = f"{comparison.ranking.index(index) + 1}. " if is_ranked else ""
+        name = [join(rank, _breakable(comparison.labels[index])), _baseline_tag(comparison, index)]
+        cells = [tag("td", *_average(comparison.averages[index]))]
+        cells += [_score_cell(d.line.standings[index]) for d in comparison.datasets]
+        kind = "" if is_ranked else "unranked"
+        rows += [tag("tr", tag("th", *name, scope="row"), *cells, class_=kind)]
+    return _table(heads, rows)
+
+
+def _baseline_tag(comparison: Comparison, index: int) -> Markup:
+    if index != comparison.baseline or len(comparison.runs) == 1:
+        return Markup()
+    return join(" ", tag("span", "baseline", class_="tag"))
+
+
+def _notes(comparison: Comparison) -> Markup:
+    lines = [*not_compared(comparison), *flag_sentences(comparison), *comparison.notes]
+    return tag("ul", *(tag("li", line) for line in lines), class_="small") if lines else Markup()
+
+
+def _picture(title: str, svg: str) -> Markup:
+    # Before the element stand an XML declaration and a doctype, which HTML does not know.
+    element = Markup(svg[svg.index("<svg") :])
+    return tag("figure", tag("figcaption", title), tag("div", element, class_="picture"))
+
+
+def _movers(comparison: Comparison) -> list[Markup]:
+    parts = []
+    for index in comparison.others:
+        gained, lost = movers(comparison, index, MOVERS)
+        tables = [
+            tag("div", tag("h3", f"{word}: {comparison.labels[index]}"), _mover_table(found))
+            for word, found in (("Gained most", gained), ("Lost most", lost))
+            if found
+        ]
+        if tables:
+            parts += [tag("div", *tables, class_="columns")]
+    return [tag("h2", "Subsets that moved most"), *parts] if parts else []
+
+
+def _mover_table(found: Sequence[Mover]) -> Markup:
+    heads = [tag("th", head, scope="col") for head in ("subset", "before", "after")]
+    rows = []
+    for mover in found:
+        count = tag("small", f" {mover.rows} {'question' if mover.rows == 1 else 'questions'}")
+        name = tag("th", _breakable(f"{mover.dataset}/{mover.subset}"), count, scope="row")
+        after = tag("td", f"{mover.after:.2f} ", _difference(mover.difference))
+        rows += [tag("tr", name, tag("td", f"{mover.before:.2f}"), after)]
+    return _table(heads, rows)
+
+
+def _breakable(text: str) -> Markup:
+    """A name that a narrow column breaks between its words, not inside them."""
+    pieces = re.split(r"(?<=[/_.-])", text)
+    return join(*(part for piece in pieces for part in (piece, Markup("<wbr>"))))
+
+
+def _settings(comparison: Comparison) -> list[Markup]:
+    if not comparison.settings:
+        return []
+    heads = [tag("th", "setting", scope="col")]
+    heads += [tag("th", label, scope="col", class_="left") for label in comparison.labels]
+    rows = [
+        tag(
+            "tr",
+            tag("th", _breakable(setting.key), scope="row"),
+            *(tag("td", value or "-", class_="value") for value in setting.values),
+        )
+        for setting in comparison.settings
+    ]
+    return [tag("h2", "What differs"), _table(heads, rows)]
+
+
+def _runs(comparison: Comparison) -> Markup:
+    names = ("run", "base model", "setting", "evaluated", "pages")
+    heads = [tag("th", name, scope="col", class_="left") for name in names]
+    rows = []
+    for label, run in zip(comparison.labels, comparison.runs, strict=True):
+        links = {"run": run.link, "model": run.model_link, "training": run.training_link}
+        pages = [tag("a", name, href=link) for name, link in links.items() if link]
+        spaced = [part for page in pages for part in (page, " ")]
+        evaluated = time.strftime("%Y-%m-%d %H:%M", time.gmtime(run.started_ms / 1000))
+        base = tag(
+            "td", _breakable(_last_part(run.base_model)), title=run.base_model, class_="value"
+        )
+        cells = [base, tag("td", run.setting, class_="value")]
+        cells += [tag("td", f"{evaluated} UTC" if run.started_ms else "-", class_="value date")]
+        cells += [tag("td", *(spaced or [run.key]), class_="value")]
+        rows += [tag("tr", tag("th", _breakable(label), scope="row"), *cells)]
+    return _table(heads, rows)
+
+
+def _last_part(base_model: str) -> str:
+    """A folder's own name; a name of a hub as it is."""
+    return base_model.rstrip("/").rpartition("/")[2] if base_model.startswith("/") else base_model
+
+
+def _again(comparison: Comparison) -> list[Markup]:
+    found = commands(comparison)
+    if not found:
+        return []
+    parts = [join(tag("h3", label), tag("pre", command)) for label, command in found]
+    return [tag("h2", "Evaluate again"), *parts]
+
+
+def _table(heads: Sequence[Markup], rows: Sequence[Markup]) -> Markup:
+    table = tag("table", tag("thead", tag("tr", *heads)), tag("tbody", *rows))
+    return tag("div", table, class_="wide")
+
+
+def _style() -> str:
+    return files("ftbench.comparison").joinpath("page.css").read_text(encoding="utf-8")
+
+
+def _made_by() -> str:
+    try:
+        return f"Made by ftbench {version('ftbench')}."
+    except PackageNotFoundError:
+        return "Made by ftbench."  # a checkout that is not installed

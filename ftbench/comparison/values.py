@@ -1,0 +1,166 @@
+"""What a comparison comes to, as values that every output shows alike. Nothing is rounded here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from ftbench.comparison.evaluated import Evaluated
+
+
+@dataclass(frozen=True)
+class Difference:
+    """A score minus the baseline's.
+
+    Attributes:
+        value: In the scores' own unit (most: percentage points), from unrounded scores.
+    """
+
+    value: float
+
+
+@dataclass(frozen=True)
+class Standing:
+    """One run's score of one dataset, group or subset.
+
+    Attributes:
+        score: None when there is none.
+        weighted_score: Mean weighted by samples; None for a single subset.
+        status: Of the dataset or subset; empty when it was not evaluated.
+        coverage: What stands behind an incomplete score, such as ``55 of 57 subsets``; or empty.
+        rows: Questions behind the score, each once however often it was asked.
+        flags: Why the score should not be taken at its face, a sentence each.
+        why_not: Why it is not compared with the baseline's; empty where it is.
+        difference: From the baseline's score; None for the baseline and where why_not says so.
+        is_best: No score that can be compared with it is higher, and one is lower.
+    """
+
+    score: float | None = None
+    weighted_score: float | None = None
+    status: str = ""
+    coverage: str = ""
+    rows: int = 0
+    flags: tuple[str, ...] = ()
+    why_not: str = ""
+    difference: Difference | None = None
+    is_best: bool = False
+
+
+@dataclass(frozen=True)
+class Line:
+    """The scores of all runs in one dataset, group or subset.
+
+    Attributes:
+        depth: 1 for a group, 2 for a group inside it and so on, else 0.
+        metric: Of the baseline's score, or of the first that has one.
+        standings: One per run, in the runs' order.
+    """
+
+    name: str
+    depth: int
+    metric: str
+    standings: tuple[Standing, ...]
+
+
+@dataclass(frozen=True)
+class DatasetLines:
+    """One dataset with everything inside it.
+
+    Attributes:
+        groups: Outer groups before those inside.
+        subsets: Where a run has several; else empty.
+    """
+
+    line: Line
+    groups: tuple[Line, ...] = ()
+    subsets: tuple[Line, ...] = ()
+
+    @property
+    def name(self) -> str:
+        return self.line.name
+
+
+@dataclass(frozen=True)
+class Average:
+    """One run's mean over the datasets that count.
+
+    Attributes:
+        score: Unweighted mean, unrounded; None when one of the datasets is missing.
+        difference: From the baseline's; None for the baseline.
+        is_flagged: One of the scores in it is flagged.
+        why_not: Why there is none, or empty.
+    """
+
+    score: float | None = None
+    difference: Difference | None = None
+    is_flagged: bool = False
+    why_not: str = ""
+
+
+@dataclass(frozen=True)
+class Mover:
+    """A subset that a run answers otherwise than the baseline.
+
+    Attributes:
+        before, after: The baseline's score and the run's.
+        rows: Its questions.
+    """
+
+    dataset: str
+    subset: str
+    before: float
+    after: float
+    difference: Difference
+    rows: int
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Something that not all runs have alike.
+
+    Attributes:
+        key: Such as ``backend.temperature``, ``adapter.r`` or ``train.learning_rate``.
+        values: One per run; empty where a run does not have it.
+    """
+
+    key: str
+    values: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Several runs side by side.
+
+    Attributes:
+        runs: Best first in a leaderboard; else as they were named.
+        labels: What tells each run from the others, one per run.
+        baseline: Index of the run that the differences start from.
+        averages: One per run, over the datasets ``averaged``.
+        averaged: Names of the datasets that all averages are over.
+        left_out: Datasets that they are not over, each with why.
+        ranking: Indices of the runs that have an average, best first.
+        settings: What differs between the runs.
+        notes: What else a reader should know, one sentence each.
+    """
+
+    runs: tuple[Evaluated, ...]
+    labels: tuple[str, ...]
+    baseline: int
+    datasets: tuple[DatasetLines, ...]
+    averages: tuple[Average, ...]
+    averaged: tuple[str, ...]
+    left_out: tuple[tuple[str, str], ...]
+    ranking: tuple[int, ...]
+    settings: tuple[Setting, ...]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def others(self) -> tuple[int, ...]:
+        """Indices of all runs but the baseline."""
+        return tuple(i for i in range(len(self.runs)) if i != self.baseline)
+
+    @property
+    def baseline_name(self) -> str:
+        """What the baseline is called in a sentence."""
+        is_only = sum(run.is_base for run in self.runs) == 1
+        is_base = self.runs[self.baseline].is_base and is_only
+        return "base" if is_base else self.labels[self.baseline]

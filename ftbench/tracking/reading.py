@@ -1,0 +1,327 @@
+"""Reads evaluations back: benchmark runs out of MLflow, run folders from disk.
+
+A search costs one request and brings names, tags and params; scores come from the run's
+``summary.json``, which has everything that the metrics have and its subsets, hashes and coverage.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from ftbench.comparison import Evaluated
+from ftbench.errors import ComparisonError, Problem, ReadingError, ResultError
+from ftbench.plan import read_plan
+from ftbench.schema import Result, RunFiles, read_result
+from ftbench.tracking.contents import run_link, run_params
+from ftbench.tracking.environment import mlflow_environment, redact
+from ftbench.tracking.failures import explain
+from ftbench.tracking.names import model_label, run_name, setting_label, sqlite_path
+from ftbench.tracking.store import open_store, ui_root
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+    from mlflow.entities import Run
+
+MAX_RUNS = 500
+"""Benchmark runs that a search brings, the newest."""
+_REQUEST_TIMEOUT_S = 30
+_RETRIES = 2
+_THREADS = 8
+
+
+@dataclass(frozen=True)
+class Found:
+    """A run as a search brings it.
+
+    Attributes:
+        started_ms: Milliseconds since the epoch.
+        kind: ``eval``, ``sweep``, ``train`` or empty, from the tag ``ftbench.kind``.
+    """
+
+    run_id: str
+    experiment_id: str
+    name: str
+    kind: str
+    status: str
+    started_ms: int
+    artifact_uri: str
+    tags: Mapping[str, str] = field(repr=False)
+    params: Mapping[str, str] = field(repr=False)
+
+    @property
+    def fingerprint(self) -> str:
+        """What decides whether two runs are one evaluation, done twice; the run's id if unknown."""
+        return self.tags.get("ftbench.fingerprint") or self.run_id
+
+
+@dataclass(frozen=True)
+class Tracker:
+    """An open tracker, as far as reading needs it.
+
+    Attributes:
+        uri: Without credentials.
+        experiments: Names of the active experiments by id.
+    """
+
+    uri: str
+    client: MlflowClient
+    experiments: Mapping[str, str]
+
+    def search(
+        self, where: str, experiment_ids: Sequence[str] = (), limit: int = MAX_RUNS
+    ) -> list[Found]:
+        """Runs that MLflow's filter finds, the newest first; without ids in all experiments.
+
+        Raises:
+            ReadingError: The tracker cannot be asked.
+        """
+        ids = list(experiment_ids) or list(self.experiments)
+        if not ids:
+            return []
+        with asking(self.uri, f"searching {redact(self.uri)}"):
+            runs = self.client.search_runs(
+                ids, where, order_by=["attributes.start_time DESC"], max_results=limit
+            )
+            return [_found(run) for run in runs]
+
+
+@contextmanager
+def asking(uri: str, tried: str) -> Iterator[None]:
+    """Turns what MLflow and the file system raise into a ReadingError."""
+    from mlflow.exceptions import MlflowException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    with mlflow_environment(uri, _REQUEST_TIMEOUT_S, _RETRIES):
+        try:
+            yield
+        except (MlflowException, SQLAlchemyError, OSError, ValueError) as exc:
+            problem = explain(exc, tried, uri)
+            # The cures speak of recording, where a key of the configuration names the tracker.
+            cure = problem.cure.replace("tracking.uri=", "--tracking-uri ")
+            cure = cure.partition("; tracking=none")[0]
+            raise ReadingError(Problem(problem.tried, problem.happened, cure)) from exc
+
+
+def open_tracker(uri: str) -> Tracker:
+    """Connects to a tracker that is there.
+
+    Args:
+        uri: Tracking URI without credentials, a sqlite path absolute.
+
+    Raises:
+        ReadingError: It cannot be asked, or there is no such database; none is made.
+    """
+    path = sqlite_path(uri)
+    if path is not None and not path.is_file():
+        happened = f"there is no database {path}"
+        cure = "--tracking-uri URI of the tracker that holds the runs, or name run folders"
+        raise ReadingError(Problem(f"opening {uri}", happened, cure))
+    with asking(uri, f"opening {redact(uri)}"):
+        client = open_store(uri)
+        experiments: dict[str, str] = {}
+        token: str | None = None
+        while True:
+            page = client.search_experiments(max_results=1000, page_token=token)
+            experiments |= {str(e.experiment_id): e.name for e in page}
+            token = page.token
+            if not token:
+                return Tracker(uri, client, experiments)
+
+
+def load_runs(
+    tracker: Tracker, found: Sequence[Found], skipped: list[str] | None = None
+) -> list[Evaluated]:
+    """Reads the scores of benchmark runs.
+
+    Args:
+        tracker: That holds them.
+        found: Benchmark runs.
+        skipped: Receives a sentence for each run that cannot be read; None: that is an error.
+
+    Raises:
+        ReadingError: The scores of a run cannot be read.
+    """
+    training = _training_runs(tracker)
+
+    def load(run: Found) -> Evaluated | Problem:
+        return _load(tracker, run, training)
+
+    with asking(tracker.uri, f"reading {redact(tracker.uri)}"):
+        # A database answers one question at a time; a server's answers take a while each.
+        if sqlite_path(tracker.uri) is None and len(found) > 1:
+            with ThreadPoolExecutor(_THREADS) as pool:
+                loaded = list(pool.map(load, found))
+        else:
+            loaded = [load(run) for run in found]
+    problems = [item for item in loaded if isinstance(item, Problem)]
+    if problems and skipped is None:
+        raise ReadingError(problems)
+    if skipped is not None:
+        skipped += [f"left out: {problem.tried}: {problem.happened}" for problem in problems]
+    return [item for item in loaded if isinstance(item, Evaluated)]
+
+
+def read_folder(run_dir: Path) -> Evaluated:
+    """Reads one run folder.
+
+    Raises:
+        ComparisonError: It has no plan or no collected result.
+    """
+    files = RunFiles(run_dir)
+    try:
+        plan = read_plan(run_dir)
+        result = read_result(files.summary)
+    except FileNotFoundError as exc:
+        cure = "evaluate again: it goes on where it stopped"
+        raise ComparisonError(
+            Problem(str(run_dir), "it has no scores yet (summary/summary.json)", cure)
+        ) from exc
+    except (OSError, ValueError, ResultError) as exc:
+        raise ComparisonError(Problem(str(run_dir), str(exc), "evaluate again")) from exc
+    return Evaluated(
+        key=str(run_dir),
+        name=run_name(plan),
+        model=model_label(plan),
+        setting=setting_label(plan),
+        base_model=plan.model.base,
+        is_base=plan.model.adapter is None,
+        result=result,
+        base_identity=plan.fingerprint_parts.get("base", ""),
+        params=run_params(plan, None),
+        command=plan.command,
+        step=plan.tracking.step,
+        started_ms=int(result.started_at * 1000),
+    )
+
+
+def _found(run: Run) -> Found:
+    tags = dict(run.data.tags)
+    return Found(
+        run_id=run.info.run_id,
+        experiment_id=str(run.info.experiment_id),
+        name=run.info.run_name or run.info.run_id,
+        kind=tags.get("ftbench.kind", ""),
+        status=run.info.status,
+        started_ms=run.info.start_time or 0,
+        artifact_uri=run.info.artifact_uri or "",
+        tags=tags,
+        params=dict(run.data.params),
+    )
+
+
+def _load(
+    tracker: Tracker, run: Found, training: Callable[[str], tuple[str, str]]
+) -> Evaluated | Problem:
+    import mlflow
+
+    with tempfile.TemporaryDirectory(prefix="ftbench-read-") as folder:
+
+        def bring(name: str) -> Path:
+            uri = f"{run.artifact_uri.rstrip('/')}/{name}"
+            return Path(
+                mlflow.artifacts.download_artifacts(
+                    artifact_uri=uri, dst_path=folder, tracking_uri=tracker.uri
+                )
+            )
+
+        try:
+            result = read_result(bring("summary.json"))
+        except (mlflow.exceptions.MlflowException, OSError, ValueError) as exc:
+            return _unreadable(tracker, run, exc)
+        try:
+            plan = json.loads(bring("plan.json").read_text(encoding="utf-8"))
+        except (mlflow.exceptions.MlflowException, OSError, ValueError):
+            plan = {}  # nothing but the command and the base's bytes is lost with it
+    return _evaluated(tracker, run, result, plan if isinstance(plan, dict) else {}, training)
+
+
+def _evaluated(
+    tracker: Tracker,
+    run: Found,
+    result: Result,
+    plan: Mapping[str, Any],
+    training: Callable[[str], tuple[str, str]],
+) -> Evaluated:
+    root = ui_root(tracker.uri)
+    params = run.params
+    setting = params.get("setting", "")
+    base_model = params.get("base_model", "")
+    is_base = "ftbench.adapter" not in run.tags
+    model = Path(base_model).name if is_base else params.get("adapter", run.name)
+    # The name that ftbench gave says what a base model in a folder is called.
+    if run.name.endswith(f" · {setting}") and setting:
+        model = run.name.removesuffix(f" · {setting}")
+    step = params.get("step", "")
+    training_name, training_link = training(run.tags.get("ftbench.train_run_id", ""))
+    parts = plan.get("fingerprint_parts")
+    command = plan.get("command")
+    return Evaluated(
+        key=run.run_id,
+        name=run.name,
+        model=model,
+        setting=setting,
+        base_model=base_model,
+        is_base=is_base,
+        result=result,
+        base_identity=str(parts.get("base", "")) if isinstance(parts, dict) else "",
+        params=params,
+        command=tuple(map(str, command)) if isinstance(command, list) else (),
+        step=int(step) if step.isdigit() else None,
+        link=f"{root}/{run_link(run.experiment_id, run.run_id)}",
+        model_link=_model_link(tracker, run),
+        training_name=training_name,
+        training_link=training_link,
+        started_ms=run.started_ms,
+    )
+
+
+def _model_link(tracker: Tracker, run: Found) -> str:
+    # A search leaves out which models went into a run.
+    whole = tracker.client.get_run(run.run_id)
+    models = whole.inputs.model_inputs if whole.inputs else []
+    if not models:
+        return ""
+    page = f"#/experiments/{run.experiment_id}/models/{models[0].model_id}"
+    return f"{ui_root(tracker.uri)}/{page}"
+
+
+def _training_runs(tracker: Tracker) -> Callable[[str], tuple[str, str]]:
+    """Name and page of a training run by its id; both empty where it is unknown or gone."""
+    from mlflow.exceptions import MlflowException
+
+    @cache
+    def named(run_id: str) -> tuple[str, str]:
+        if not run_id:
+            return "", ""
+        try:
+            info = tracker.client.get_run(run_id).info
+        except MlflowException:
+            return run_id, ""
+        link = f"{ui_root(tracker.uri)}/{run_link(str(info.experiment_id), run_id)}"
+        return info.run_name or run_id, link
+
+    return named
+
+
+def _unreadable(tracker: Tracker, run: Found, exc: Exception) -> Problem:
+    tried = f"run {run.name} ({run.run_id})"
+    if run.status == "RUNNING":
+        return Problem(tried, "it is not recorded to its end yet", "wait for it")
+    if isinstance(exc, ValueError):
+        return Problem(
+            tried, f"its summary.json: {exc}", "record it again: python -m ftbench.record"
+        )
+    cause = explain(exc, tried, tracker.uri)
+    cure = (
+        cause.cure
+        or f"record it again: python -m ftbench.record {run.tags.get('ftbench.run_dir', 'RUN_DIR')}"
+    )
+    return Problem(tried, f"its summary.json cannot be read: {cause.happened}", cure)
