@@ -179,6 +179,19 @@ class JudgeConf:
 
 
 @dataclass
+class TrainingConf:
+    """A training that ftbench starts first; what it writes is then evaluated."""
+
+    command: Any = None
+    """Command that trains: a text, split as a shell would, or a list; never run by a shell. It
+    writes into model.adapter (a full model: into model.base). null: nothing is trained."""
+    cwd: str | None = None
+    """Folder that the command runs in; null: this one."""
+    timeout: int | None = None
+    """Seconds that the training may take; null: no limit."""
+
+
+@dataclass
 class Config:
     """One evaluation."""
 
@@ -191,6 +204,7 @@ class Config:
     runtime: RuntimeConf = field(default_factory=RuntimeConf)
     tracking: TrackingConf = field(default_factory=TrackingConf)
     judge: JudgeConf = field(default_factory=JudgeConf)
+    training: TrainingConf = field(default_factory=TrainingConf)
     limit: int | None = None
     """First N rows of each subset; null: all."""
     test_range: str | None = None

@@ -24,6 +24,8 @@ from ftbench.config import (
 from ftbench.dataset_options import option_problems, option_values
 from ftbench.errors import Problem
 from ftbench.options import OPTION_NAMES
+from ftbench.training_command import KEY as TRAINING
+from ftbench.training_command import command_problem
 
 if TYPE_CHECKING:
     from omegaconf import DictConfig
@@ -59,6 +61,7 @@ _AT_LEAST = {
     "judge.request_timeout": 1,
     "judge.retries": 0,
     "judge.concurrency": 1,
+    "training.timeout": 1,
 }
 
 _SHARES = ("backend.top_p", "backend.gpu_memory_utilization")
@@ -139,13 +142,11 @@ def _missing(cfg: DictConfig) -> list[Problem]:
             )
         )
     if not cfg.model.adapter and not cfg.model.base:
-        problems.append(
-            Problem(
-                "model",
-                "neither model.adapter nor model.base is set",
-                "model.adapter=DIR for a LoRA adapter, model.base=DIR_OR_NAME for a full model",
-            )
-        )
+        happened, base = "neither model.adapter nor model.base is set", "DIR_OR_NAME"
+        if cfg.training.command is not None:
+            happened, base = f"{happened}, so nothing says where {TRAINING} writes", "DIR"
+        cure = f"model.adapter=DIR for a LoRA adapter, model.base={base} for a full model"
+        problems.append(Problem("model", happened, cure))
     return problems
 
 
@@ -182,6 +183,7 @@ def _contradictions(cfg: DictConfig) -> Iterator[Problem]:
     if backend.custom_prompt and len(backend.custom_prompt.encode()) > _MAX_PROMPT:
         yield Problem("backend.custom_prompt", f"is longer than {_MAX_PROMPT} bytes")
     yield from _judge_contradictions(cfg.judge)
+    yield from _training_contradictions(cfg)
     for name in dataset_names(cfg):
         # A list inside the list gets here as it is.
         is_name = str(name).strip() and not re.search(r"[,\s\[\]]", str(name))
@@ -205,6 +207,16 @@ def _gpu_contradictions(runtime: DictConfig) -> Iterator[Problem]:
         happened = f"holds {len(pool)} GPUs, and one evaluation needs {runtime.num_gpus}"
         cure = "name more, or runtime.num_gpus=N"
         yield Problem(f"runtime.gpu_pool={list(pool)}", happened, cure)
+
+
+def _training_contradictions(cfg: DictConfig) -> Iterator[Problem]:
+    if problem := command_problem(cfg.training.command):
+        yield problem
+    written = "adapter" if cfg.model.adapter else "base"
+    named = cfg.model[written] or ""
+    if cfg.training.command is not None and named.startswith("runs:/"):
+        happened = f"{TRAINING} writes into a folder, and this is what another training wrote"
+        yield Problem(f"model.{written}={named}", happened, f"model.{written}=DIR")
 
 
 def is_key_of_judge(name: str) -> bool:

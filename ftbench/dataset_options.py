@@ -18,6 +18,7 @@ from ftbench.errors import Problem
 from ftbench.options import OPTION_NAMES, DatasetOptions, contradictions, wrong_values
 from ftbench.own_rows import own_name
 from ftbench.preset import normalise
+from ftbench.training_command import in_hydras_words as with_quotes
 
 _OVERRIDE = re.compile(
     r"\+{0,2}per_dataset\.(?P<name>.+)\.(?P<option>\w+)=(?P<value>.*)", re.DOTALL
@@ -39,6 +40,7 @@ def in_hydras_words(override: str) -> str:
     """
     found = _OVERRIDE.fullmatch(override)
     if not found:
+        override = with_quotes(override)
         key, sign, value = override.partition("=")
         is_range = key.lstrip("+") == "test_range" and _RANGES.fullmatch(value)
         return f"{key}{sign}{_quoted_ranges(value)}" if is_range else override

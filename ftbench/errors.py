@@ -14,8 +14,9 @@ Foreign errors (Docker, MLflow, file system) are translated once, at the wall wh
     ├── ContainerError       4   the evaluation process started and did not end well
     │   └── OutOfMemory          its memory limit, or the kernel, killed it
     ├── ResultError          5   results missing, unreadable or incomplete
-    └── TrackingError        6   the scores are safe on disk, the tracker did not take them
-        └── ReadingError         the tracker does not give what it should hold
+    ├── TrackingError        6   the scores are safe on disk, the tracker did not take them
+    │   └── ReadingError         the tracker does not give what it should hold
+    └── TrainingError        7   the training command failed, or wrote nothing to evaluate
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ EXIT_LAUNCH = 3
 EXIT_CONTAINER = 4
 EXIT_RESULT = 5
 EXIT_TRACKING = 6
+EXIT_TRAINING = 7
 
 
 @dataclass(frozen=True)
@@ -159,3 +161,32 @@ class ReadingError(TrackingError):
     """The tracker does not give what it should hold."""
 
     title = "The tracker could not be read"
+
+
+class TrainingError(FtbenchError):
+    """The training command did not end well, or left nothing new to evaluate.
+
+    Args:
+        problem: What happened.
+        last_lines: The end of what it printed.
+        command_exit_code: The command's own; None when it never ran or was stopped.
+    """
+
+    exit_code = EXIT_TRAINING
+    title = "The training failed, so nothing was evaluated"
+
+    def __init__(
+        self,
+        problem: Problem,
+        last_lines: Sequence[str] = (),
+        command_exit_code: int | None = None,
+    ) -> None:
+        self.last_lines = tuple(last_lines)
+        self.command_exit_code = command_exit_code
+        super().__init__(problem)
+
+    def _message(self) -> str:
+        lines = [super()._message()]
+        if self.last_lines:
+            lines += ["  its last lines:", *(f"  | {line}" for line in self.last_lines)]
+        return "\n".join(lines)

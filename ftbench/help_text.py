@@ -35,6 +35,7 @@ _GROUPS = {
     "runtime": config.RuntimeConf,
     "tracking": config.TrackingConf,
     "judge": config.JudgeConf,
+    "training": config.TrainingConf,
 }
 
 

@@ -3,26 +3,30 @@
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from ftbench.dataset_options import options_text
 from ftbench.plan import DatasetPlan, Plan
 from ftbench.workspace import find_run
 
 
-def plan_text(plan: Plan, argv: list[str], notes: Iterable[str]) -> str:
+def plan_text(
+    plan: Plan, argv: list[str], notes: Iterable[str], training: Sequence[str] = ()
+) -> str:
     """Describes a plan.
 
     Args:
         plan: The very object that a launch would execute.
         argv: The runtime's equivalent command line.
         notes: What else is known, one sentence each.
+        training: What would be trained first, one line each.
     """
     found = find_run(plan.workspace, plan.fingerprint)
     state = "new"
     if found is not None and found.run_dir == plan.run_dir:
         state = "complete: it answers, nothing is launched" if found.is_complete else "goes on"
     lines = ["dry run: nothing is started", ""]
+    lines += _section("training", training)
     lines += _section("model", _model_lines(plan))
     lines += _section(
         "datasets",

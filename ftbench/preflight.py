@@ -24,6 +24,7 @@ def preflight(
     chosen: Chosen,
     runtime: Runtime,
     judge_problems: Sequence[Problem] = (),
+    trains_first: bool = False,
 ) -> None:
     """Checks adapter, model, data, workspace, engine and tracker.
 
@@ -33,6 +34,7 @@ def preflight(
         chosen: The datasets.
         runtime: What launches.
         judge_problems: What is wrong with the judge, and with services outside.
+        trains_first: The training run is still to be trained, whatever became of it before.
 
     Raises:
         PreflightError: Listing everything that is wrong.
@@ -41,7 +43,7 @@ def preflight(
     problems += check_writable(plan.run_dir) or _check_space(plan)
     problems += runtime.check(plan)
     # A run that is refused anyway leaves no new database behind.
-    problems += _check_tracking(plan, may_create=not problems)
+    problems += _check_tracking(plan, not problems, trains_first)
     if problems:
         raise PreflightError(problems)
 
@@ -67,12 +69,12 @@ def _wrote_the_model(plan: Plan, run_id: str) -> bool:
     return sidecar is not None and sidecar.run_id == run_id
 
 
-def _check_tracking(plan: Plan, may_create: bool) -> list[Problem]:
+def _check_tracking(plan: Plan, may_create: bool, trains_first: bool) -> list[Problem]:
     if plan.tracking.kind == "none":
         return []
     problems = tracking.check(plan.tracking, may_create)
     run_id = plan.tracking.training_run_id
-    if problems or not run_id:
+    if problems or not run_id or trains_first:
         return problems
     try:
         status = tracking.training_status(plan.tracking)

@@ -67,12 +67,21 @@ class LineLog:
     Args:
         path: The file; its folder is created.
         on_line: Called with each line, without its end.
+        clean: Takes secrets out of a piece that holds whole lines, before it goes anywhere; the
+            file then follows line by line. None: every byte is written as it comes.
     """
 
-    def __init__(self, path: Path, on_line: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        path: Path,
+        on_line: Callable[[str], None],
+        clean: Callable[[bytes], bytes] | None = None,
+    ) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         self._file = path.open("ab", buffering=0)
         self._on_line = on_line
+        self._clean = clean
+        self._held = b""
         self._rest = b""
 
     def __enter__(self) -> LineLog:
@@ -84,12 +93,25 @@ class LineLog:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        if self._held and self._clean is not None:
+            self._take(self._clean(self._held))
         self._file.close()
         if exc_type is None and self._rest:
             self._hand_on(self._rest)
 
     def write(self, piece: bytes) -> None:
         """Takes the next bytes, which may end in the middle of a line or of a character."""
+        if self._clean is None:
+            self._take(piece)
+            return
+        # A secret has no line end in it, so none is cut in two where a line ends.
+        text = self._held + piece
+        end = max(text.rfind(b"\n"), text.rfind(b"\r")) + 1
+        end = end or (len(text) if len(text) > _LONGEST_LINE else 0)
+        self._held = text[end:]
+        self._take(self._clean(text[:end]))
+
+    def _take(self, piece: bytes) -> None:
         self._file.write(piece)
         *lines, self._rest = (self._rest + piece).split(b"\n")
         for line in lines:
@@ -133,6 +155,8 @@ def run_process(
     timeout_s: float = 0,
     grace_s: float = 10,
     inherited: Sequence[int] = (),
+    passes_on: bool = False,
+    clean: Callable[[bytes], bytes] | None = None,
 ) -> Ended:
     """Runs a command in a session of its own, to its end, its deadline or a signal.
 
@@ -145,6 +169,9 @@ def run_process(
         timeout_s: Seconds until it is asked to stop; 0: never.
         grace_s: Seconds from SIGTERM to SIGKILL.
         inherited: File descriptors that stay open in it, so that locks on them outlive this process.
+        passes_on: The signal that stops us is the one that it receives, as at a terminal; False:
+            always SIGTERM.
+        clean: As of ``LineLog``.
 
     Raises:
         OSError: The command cannot be started.
@@ -154,7 +181,7 @@ def run_process(
     """
     started = time.monotonic()
     deadline = started + timeout_s if timeout_s else float("inf")
-    with stop_on_signals(), LineLog(log, on_line) as lines:
+    with stop_on_signals(), LineLog(log, on_line, clean) as lines:
         process = subprocess.Popen(
             argv,
             env=dict(env),
@@ -171,9 +198,9 @@ def run_process(
                 timed_out = True
                 _signal_group(process, signal.SIGTERM)
                 _follow(process, lines, time.monotonic() + grace_s)
-        except BaseException:
+        except BaseException as exc:
             lines.mute()
-            _signal_group(process, signal.SIGTERM)
+            _signal_group(process, _signal_of(exc) if passes_on else signal.SIGTERM)
             # Time to write what is finished; a second Ctrl-C ends the wait.
             with contextlib.suppress(KeyboardInterrupt):
                 _follow(process, lines, time.monotonic() + grace_s)
@@ -220,6 +247,12 @@ def _has_outlived(process: subprocess.Popen[bytes], deadline: float) -> bool:
     except subprocess.TimeoutExpired:
         return True
     return False
+
+
+def _signal_of(error: BaseException) -> int:
+    if isinstance(error, Terminated):
+        return error.signum
+    return signal.SIGINT if isinstance(error, KeyboardInterrupt) else signal.SIGTERM
 
 
 def _signal_group(process: subprocess.Popen[bytes], signum: int) -> None:

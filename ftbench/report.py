@@ -210,7 +210,7 @@ def details(plan: Plan, result: Result) -> list[str]:
         lines += [f"Base model: {plan.model.base}"]
     lines += list(result.model.notes)
     lines += _notes(result)
-    lines += [f"Fingerprint: {plan.fingerprint}"]
+    lines += [f"Fingerprint: {plan.fingerprint}"] if plan.fingerprint else []
     lines += [f"Run folder: {plan.run_dir}"]
     lines += [f"Command: `{command_line(plan.command)}`"]
     return lines

@@ -2,6 +2,8 @@
 
     python -m ftbench.run model.adapter=DIR datasets=[mmlu,gsm8k]
 
+A ``training.command`` is run first, when everything that can be known of the line is in order.
+
 Every arrow's value is also a file in the run folder, so that a killed run goes on from its last
 file, and ``python -m ftbench.record`` can record again without a GPU.
 """
@@ -11,15 +13,13 @@ from __future__ import annotations
 import dataclasses
 import json
 import sys
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from rich.console import Console
 
 from ftbench import __version__, data, tracking
-from ftbench.catalogue import load_catalogue
-from ftbench.choosing import Chosen, choose_datasets
 from ftbench.collect import collect, failed_result, write_summary
 from ftbench.config import Config
 from ftbench.errors import (
@@ -28,24 +28,33 @@ from ftbench.errors import (
     EXIT_RESULT,
     LaunchError,
     PreflightError,
-    Problem,
     TrackingError,
+    TrainingError,
 )
 from ftbench.help_text import help_text
-from ftbench.host import Host, read_host
-from ftbench.judge import ask_judge, find_problems, judge_notes, uses_judge
+from ftbench.host import Host, command_line, read_host
+from ftbench.judge import judge_notes
 from ftbench.live import live_progress
-from ftbench.model_source import ModelSource, download_base, locate_model
 from ftbench.plan import Plan, write_plan
 from ftbench.plan_text import plan_text
-from ftbench.planning import make_plan
 from ftbench.preflight import preflight
+from ftbench.ready import Ready, make_ready, say
 from ftbench.report import Pointers, feedback, print_report, write_reports
 from ftbench.runtimes import make_runtime
 from ftbench.runtimes.base import CRASHED, FINISHED, INTERRUPTED, TIMED_OUT, Launch, Runtime
 from ftbench.schema import SKIPPED, Reason, Result, read_result, write_atomically
+from ftbench.training import (
+    Trained,
+    Training,
+    expected_model,
+    go_on_with,
+    plan_training,
+    report_failure,
+    train,
+)
+from ftbench.training_command import without_secrets
 from ftbench.training_link import link_training
-from ftbench.workspace import FoundRun, alone, claimed, find_run
+from ftbench.workspace import alone, claimed
 
 EXIT_INTERRUPTED = 130
 
@@ -67,35 +76,6 @@ class Outcome:
     exit_code: int
 
 
-@dataclass(frozen=True)
-class _Ready:
-    """What a plan is made from."""
-
-    config: Config
-    host: Host
-    source: ModelSource
-    chosen: Chosen
-
-    def plan(self) -> Plan:
-        return make_plan(self.config, self.host, self.source, self.chosen, time.time())
-
-    def plan_again(self, plan: Plan) -> Plan:
-        """The plan, made anew where another process has used its folder, or left one, since."""
-        found = self.found(plan)
-        is_as_planned = found.run_dir == plan.run_dir if found else not plan.run_dir.exists()
-        return plan if is_as_planned else self.plan()
-
-    def found(self, plan: Plan) -> FoundRun | None:
-        is_wanted = self.config.reuse == "auto"
-        return find_run(plan.workspace, plan.fingerprint) if is_wanted else None
-
-    def judge_problems(self) -> Sequence[Problem]:
-        problems = find_problems(self.config, self.chosen)
-        if not problems and uses_judge(self.config, self.chosen):
-            problems = ask_judge(self.config, self.host)
-        return problems
-
-
 def evaluate(config: Config, host: Host | None = None, console: Console | None = None) -> Outcome:
     """Evaluates one model on its datasets, records and reports the scores.
 
@@ -108,6 +88,7 @@ def evaluate(config: Config, host: Host | None = None, console: Console | None =
         ConfigError: A dataset name is unknown.
         PreflightError: Something is wrong that can be known before the launch.
         LaunchError: The evaluation could not be started.
+        TrainingError: The training that was to come first failed.
 
     Side effects: writes the run folder, starts a container or process, records in MLflow. User
         name and password in ``tracking.uri`` go into MLflow's own environment variables.
@@ -116,76 +97,85 @@ def evaluate(config: Config, host: Host | None = None, console: Console | None =
         tracking.export_credentials(config.tracking.uri)
     host = host or read_host()
     console = console or Console()
-    linked = link_training(config, host)
-    config = linked.config
-    catalogue = load_catalogue()
-    chosen = choose_datasets(config, host, catalogue)
-    refused = find_problems(config, chosen)
-    source = _find_model(config, host, chosen, console, may_download=not refused)
-    source = dataclasses.replace(source, notes=(*linked.notes, *source.notes))
-    access = data.Access(host, chosen.data_dir, catalogue.downloads, config.download)
-    may_download = not (config.dry_run or source.problems or refused)
-    # Before the plan: its fingerprint holds the data.
-    chosen = _bring_data(chosen, access, console, may_download)
-    ready = _Ready(config, host, source, chosen)
+    if config.training.command is not None:
+        return _train_and_evaluate(config, host, console)
+    return _evaluate(config, host, console)
+
+
+def _train_and_evaluate(config: Config, host: Host, console: Console) -> Outcome:
+    training = plan_training(config, host)
+    shown = dataclasses.replace(host, command=without_secrets(host.command, host.secrets.values()))
+    ready = make_ready(config, shown, console, partial(expected_model, training))
     plan = ready.plan()
     runtime = make_runtime(plan, host)
     if config.dry_run:
-        problems = [*source.problems, *chosen.problems, *refused]
-        notes = [f"a launch would stop: {p.tried}: {p.happened}" for p in problems]
-        notes += [*judge_notes(config, chosen), *data.announced(chosen.missing, access)]
-        _say(console, plan_text(plan, runtime.describe(plan), [*source.notes, *notes]))
-        return Outcome(plan, None, Pointers(), EXIT_OK)
+        return _show_plan(plan, ready, runtime, console, training.describe())
+    try:
+        if plan.datasets:
+            judged = ready.judge_problems()
+            preflight(plan, ready.source, ready.chosen, runtime, judged, trains_first=True)
+            runtime.prepare(plan, partial(say, console))
+        elif ready.source.problems:
+            raise PreflightError(ready.source.problems)
+        trained = _train(training, plan, host, console)
+    except LaunchError as exc:
+        _print_not_started(plan, exc, console)
+        raise
+    config, host = go_on_with(trained, config, host)
+    outcome = None
+    try:
+        outcome = _evaluate(config, host, console)
+    finally:
+        if outcome is None or outcome.exit_code:
+            say(console, f"The training is done. To go on without it: {command_line(host.command)}")
+    return outcome
+
+
+def _train(training: Training, plan: Plan, host: Host, console: Console) -> Trained:
+    say(console, f"training: {training.shown}")
+    try:
+        return train(training, plan.tracking, host, partial(say, console))
+    except (TrainingError, KeyboardInterrupt) as exc:
+        report_failure(training, plan, exc, console)
+        raise
+
+
+def _evaluate(config: Config, host: Host, console: Console) -> Outcome:
+    linked = link_training(config, host)
+    ready = make_ready(linked.config, host, console)
+    plan = ready.plan()
+    runtime = make_runtime(plan, host)
+    if config.dry_run:
+        source = dataclasses.replace(ready.source, notes=(*linked.notes, *ready.source.notes))
+        return _show_plan(plan, dataclasses.replace(ready, source=source), runtime, console)
     if not plan.datasets:
         result = Result(fingerprint=plan.fingerprint, model_abbr=plan.model_abbr, stage=SKIPPED)
-        _say(console, feedback(result))
+        say(console, feedback(result))
         return Outcome(plan, result, Pointers(), EXIT_OK)
     for note in linked.notes:
-        _say(console, f"note: {note}")
+        say(console, f"note: {note}")
     return _evaluate_planned(plan, ready, runtime, console)
 
 
-def _find_model(
-    config: Config, host: Host, chosen: Chosen, console: Console, may_download: bool
-) -> ModelSource:
-    source = locate_model(config.model, host)
-    may_download = may_download and bool(chosen.datasets) and not config.dry_run
-    if source.must_be_downloaded and may_download:
-        _say(console, f"downloading {source.base}")
-        problems = download_base(source, host)
-        if problems:
-            return dataclasses.replace(source, problems=(*source.problems, *problems))
-        source = locate_model(config.model, host, may_download=False)
-    return source
+def _show_plan(
+    plan: Plan, ready: Ready, runtime: Runtime, console: Console, training: Sequence[str] = ()
+) -> Outcome:
+    problems = [*ready.source.problems, *ready.chosen.problems, *ready.refused]
+    notes = [*ready.source.notes]
+    notes += [f"a launch would stop: {p.tried}: {p.happened}" for p in problems]
+    notes += judge_notes(ready.config, ready.chosen)
+    notes += data.announced(ready.chosen.missing, ready.access)
+    say(console, plan_text(plan, runtime.describe(plan), notes, training))
+    return Outcome(plan, None, Pointers(), EXIT_OK)
 
 
-def _bring_data(
-    chosen: Chosen, access: data.Access, console: Console, may_download: bool
-) -> Chosen:
-    if not chosen.missing or not may_download:
-        problems = data.obstacles(chosen.missing, access)
-        return dataclasses.replace(chosen, problems=tuple(problems))
-    folder = data.gather(chosen.sources, chosen.data_dir, access.host)
-    access = dataclasses.replace(access, data_dir=folder)
-    try:
-        fetched = data.fetch(chosen.sources, access, console)
-    except KeyboardInterrupt:
-        _say(console, "interrupted; the same command goes on with the download")
-        raise
-    missing = data.still_missing(fetched, access)
-    problems = [item.problem for item in fetched if item.problem]
-    return dataclasses.replace(
-        chosen, data_dir=folder, missing=tuple(missing), problems=tuple(problems)
-    )
-
-
-def _evaluate_planned(plan: Plan, ready: _Ready, runtime: Runtime, console: Console) -> Outcome:
+def _evaluate_planned(plan: Plan, ready: Ready, runtime: Runtime, console: Console) -> Outcome:
     launch, result = Launch(FINISHED), _earlier_result(plan, ready, console)
     if result is None:
         try:
             preflight(plan, ready.source, ready.chosen, runtime, ready.judge_problems())
             waiting = f"waiting: another process is at work on this evaluation ({plan.workspace})"
-            with alone(plan.workspace, plan.fingerprint, lambda: _say(console, waiting)):
+            with alone(plan.workspace, plan.fingerprint, lambda: say(console, waiting)):
                 plan = ready.plan_again(plan)
                 result = _earlier_result(plan, ready, console)
                 if result is None:
@@ -200,12 +190,12 @@ def _evaluate_planned(plan: Plan, ready: _Ready, runtime: Runtime, console: Cons
     return Outcome(plan, result, pointers, _exit_code(launch, result) or recorded)
 
 
-def _earlier_result(plan: Plan, ready: _Ready, console: Console) -> Result | None:
+def _earlier_result(plan: Plan, ready: Ready, console: Console) -> Result | None:
     """The complete result of an earlier evaluation of this fingerprint, if it may be reused."""
     found = ready.found(plan)
     if found is None or not found.is_complete:
         return None
-    _say(console, f"reusing {found.run_dir}: same fingerprint")
+    say(console, f"reusing {found.run_dir}: same fingerprint")
     # Flagged by what this command says, whatever the earlier one said.
     return write_summary(plan.files, read_result(plan.files.summary), plan.flag_above)
 
@@ -254,15 +244,11 @@ def _exit_code(launch: Launch, result: Result) -> int:
     return EXIT_RESULT if launch.ending == CRASHED and result.failure else EXIT_CONTAINER
 
 
-def _say(console: Console, text: str) -> None:
-    console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-
 def _print_not_started(plan: Plan, error: LaunchError, console: Console) -> None:
     kind = "preflight" if isinstance(error, PreflightError) else "launch"
     message = error.problems[0].happened if len(error.problems) == 1 else error.title
     result = failed_result(plan, Reason(kind, message))
-    _say(console, feedback(result))
+    say(console, feedback(result))
 
 
 def main() -> None:

@@ -43,13 +43,18 @@ class FakeRuntime:
     Attributes:
         programs: What each launch does, in order; the last one stays.
         launched: The plan of every launch.
+        prepared: Every plan that something was brought for ahead of a training.
     """
 
     programs: list[Program]
     launched: list[Plan] = field(default_factory=list)
+    prepared: list[Plan] = field(default_factory=list)
 
     def check(self, plan: Plan) -> list[Problem]:
         return []
+
+    def prepare(self, plan: Plan, on_line: Callable[[str], None]) -> None:
+        self.prepared.append(plan)
 
     def describe(self, plan: Plan) -> list[str]:
         return ["fake-engine", "run", plan.model_abbr]

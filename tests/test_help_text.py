@@ -10,7 +10,15 @@ from pathlib import Path
 import pytest
 
 from ftbench import help_text as module
-from ftbench.config import BackendConf, Config, JudgeConf, ModelConf, RuntimeConf, TrackingConf
+from ftbench.config import (
+    BackendConf,
+    Config,
+    JudgeConf,
+    ModelConf,
+    RuntimeConf,
+    TrackingConf,
+    TrainingConf,
+)
 from ftbench.help_text import help_text, key_docs
 
 
@@ -79,10 +87,11 @@ def test_key_docs_writes_defaults_as_they_are_typed() -> None:
         ("runtime.", RuntimeConf),
         ("tracking.", TrackingConf),
         ("judge.", JudgeConf),
+        ("training.", TrainingConf),
     ],
 )
 def test_key_docs_has_every_field_of_the_configuration(prefix: str, cls: type) -> None:
-    groups = {"suite", "model", "backend", "runtime", "tracking", "judge"}
+    groups = {"suite", "model", "backend", "runtime", "tracking", "judge", "training"}
     fields = {f"{prefix}{f.name}" for f in dataclasses.fields(cls) if f.name not in groups}
     documented = {name for name, doc, _ in key_docs() if doc}
     assert fields

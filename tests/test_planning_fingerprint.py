@@ -84,6 +84,9 @@ CHANGE_NO_PREDICTION: dict[str, Any] = {
     "reuse": "never",
     "dry_run": True,
     "download": False,
+    "training.command": "true",
+    "training.cwd": "elsewhere",
+    "training.timeout": 1,
 }
 """Every other key, for a dataset without a judge; an image is held to the lock and the program by
 its labels."""

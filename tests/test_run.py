@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ftbench import run
+from ftbench import ready
 from ftbench.config import JudgeConf, ModelConf
 from ftbench.errors import ConfigError, PreflightError
 from ftbench.plan import Plan
@@ -174,7 +174,7 @@ def test_evaluate_of_no_datasets_downloads_no_model(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     downloads: list[object] = []
-    monkeypatch.setattr(run, "download_base", lambda source, host: downloads.append(source))
+    monkeypatch.setattr(ready, "download_base", lambda source, host: downloads.append(source))
     assert world.evaluate("", model=ModelConf(base="some/model")).exit_code == 0
     assert downloads == []
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ftbench import run
+from ftbench import ready
 from ftbench.catalogue import load_catalogue
 from ftbench.errors import PreflightError
 from tests.data.server import DataServer, data_server
@@ -33,7 +33,7 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, server: DataServer) -
     catalogue = load_catalogue()
     md5 = server.add_archive("gsm8k.zip", {"gsm8k/test.jsonl": "{}\n"})
     catalogue.downloads["/gsm8k/"] = (f"http://far.away{GSM8K}", md5)
-    monkeypatch.setattr(run, "load_catalogue", lambda: catalogue)
+    monkeypatch.setattr(ready, "load_catalogue", lambda: catalogue)
     return world
 
 
@@ -111,7 +111,7 @@ def test_evaluate_makes_no_run_folder_before_the_data_is_here(
     def interrupted(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(run.data, "fetch", interrupted)
+    monkeypatch.setattr(ready.data, "fetch", interrupted)
     with pytest.raises(KeyboardInterrupt):
         world.evaluate()
     assert not world.workspace.exists()

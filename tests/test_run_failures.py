@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from ftbench import run, tracking
+from ftbench import ready, tracking
 from ftbench.config import ModelConf
 from ftbench.errors import LaunchError, PreflightError, Problem, TrackingError
 from ftbench.host import Host
@@ -117,7 +117,7 @@ def test_evaluate_names_a_download_that_failed(
     def refuse(source: object, host: Host) -> list[Problem]:
         return [Problem("downloading some/model", "401 Unauthorized")]
 
-    monkeypatch.setattr(run, "download_base", refuse)
+    monkeypatch.setattr(ready, "download_base", refuse)
     with pytest.raises(PreflightError, match="downloading some/model: 401 Unauthorized"):
         world.evaluate(model=ModelConf(base="some/model"))
     assert "downloading some/model\n" in world.printed

@@ -42,6 +42,17 @@ class Runtime(Protocol):
     def check(self, plan: Plan) -> list[Problem]:
         """Says what would keep the plan from being launched; starts nothing."""
 
+    def prepare(self, plan: Plan, on_line: Callable[[str], None]) -> None:
+        """Brings what a launch would have to bring first, so that nothing is missing later.
+
+        Args:
+            plan: What is to be launched, after ``check`` found nothing.
+            on_line: Called with each line of what is brought.
+
+        Raises:
+            LaunchError: It cannot be brought.
+        """
+
     def describe(self, plan: Plan) -> list[str]:
         """The equivalent command line of ``launch``, for ``dry_run``; one argument each."""
 

@@ -70,6 +70,9 @@ class DockerRuntime:
         except FtbenchError as exc:
             return list(exc.problems)
 
+    def prepare(self, plan: Plan, on_line: Callable[[str], None]) -> None:
+        """Nothing: ``check`` found the image on the engine."""
+
     def describe(self, plan: Plan) -> list[str]:
         """The equivalent ``docker run`` command."""
         folder = Path("/SECRETS_FOLDER") if plan.secrets else None

@@ -85,6 +85,10 @@ class LocalRuntime:
             return [Problem(f"disk of {self._cache_dir}", happened, cure)]
         return []
 
+    def prepare(self, plan: Plan, on_line: Callable[[str], None]) -> None:
+        """Builds the environment, where it is not there yet."""
+        self._environment(plan, on_line)
+
     def describe(self, plan: Plan) -> list[str]:
         """The equivalent command line: ``env -i`` with every variable, then the program."""
         folder = plan.environment_folder

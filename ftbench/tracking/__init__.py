@@ -7,6 +7,16 @@ the run that trained the adapter. The layout is described in ``scores`` (metrics
 
 from __future__ import annotations
 
+from ftbench.tracking.attended import (
+    FAILED,
+    FINISHED,
+    KILLED,
+    OpenRun,
+    Settled,
+    TrainingEnd,
+    open_training_run,
+    settle_training_run,
+)
 from ftbench.tracking.check import check, training_status
 from ftbench.tracking.environment import export_credentials, redact, split_credentials
 from ftbench.tracking.names import model_label
@@ -15,9 +25,15 @@ from ftbench.tracking.sweeps import RecordedSweep, open_sweep, record_sweep
 from ftbench.tracking.trained import TrainedRun, bring, find_trained, get_trained, is_active
 
 __all__ = [
+    "FAILED",
+    "FINISHED",
+    "KILLED",
+    "OpenRun",
     "Recorded",
     "RecordedSweep",
+    "Settled",
     "TrainedRun",
+    "TrainingEnd",
     "bring",
     "check",
     "export_credentials",
@@ -26,9 +42,11 @@ __all__ = [
     "is_active",
     "model_label",
     "open_sweep",
+    "open_training_run",
     "record",
     "record_sweep",
     "redact",
+    "settle_training_run",
     "split_credentials",
     "training_status",
 ]

@@ -1,0 +1,284 @@
+"""Runs a training to its end and judges it: exit code, and weights that were written meanwhile."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import time
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from rich.console import Console
+
+from ftbench import tracking
+from ftbench.checkpoint import global_step_of
+from ftbench.checkpoint.folders import TRAINER_STATE
+from ftbench.collect import failed_result
+from ftbench.config import Config, TrainingConf
+from ftbench.errors import LaunchError, PreflightError, Problem, TrackingError, TrainingError
+from ftbench.host import Host
+from ftbench.plan import Plan, TrackingPlan
+from ftbench.process import Ended, run_process, stop_on_signals
+from ftbench.report import Pointers, feedback, write_reports
+from ftbench.schema import Reason
+from ftbench.sidecar import SIDECAR, Sidecar, read_sidecar, write_sidecar
+from ftbench.tracking import FAILED, FINISHED, KILLED, OpenRun, Settled, TrainingEnd
+from ftbench.training.job import Training
+from ftbench.training.judging import Before, judge, look_before
+from ftbench.training.leftovers import MARK, end_leftovers
+from ftbench.training_command import blot_out, without_training
+
+_NUM_LAST_LINES = 15
+
+_JUDGE_KEY = "OC_JUDGE_API_KEY"
+"""The one secret that a training has no use for."""
+
+_OTHER_EXPERIMENT = "does not match environment run ID"
+"""MLflow 3.17, ``start_run``: the trainer had called ``set_experiment`` with another name."""
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A training that ended well.
+
+    Attributes:
+        run_id: The MLflow run that it logged into; empty with tracking=none.
+        tracking_uri: Tracker that holds it; empty with tracking=none.
+    """
+
+    run_id: str
+    tracking_uri: str
+
+
+def train(
+    training: Training,
+    where: TrackingPlan,
+    host: Host,
+    on_line: Callable[[str], None],
+    environ: Mapping[str, str] | None = None,
+) -> Trained:
+    """Runs the command to its end and says where its training run is.
+
+    Args:
+        training: What is run.
+        where: The tracker, and the training run where the user names one.
+        host: The surroundings.
+        on_line: Called with each line that it prints, without secrets.
+        environ: Environment variables of the caller; None for this process's own.
+
+    Raises:
+        PreflightError: The tracker does not take the training run.
+        LaunchError: Another process trains into the same folder.
+        TrainingError: It could not be started, failed, took too long, or wrote no weights.
+        KeyboardInterrupt: Ctrl-C or SIGTERM, after it was stopped.
+
+    Side effects: whatever the command does. Writes its log; leaves no process of it. Settles the
+        training run, whatever happens, and writes the note beside the weights.
+    """
+    environ = os.environ if environ is None else environ
+    with _alone(training, host), stop_on_signals():
+        run = _open_run(training, where, environ)
+        before = look_before(training)
+        settle = partial(_settle, training, where, run, before, on_line)
+        try:
+            clean = _cleaner(host, environ)
+            ended = _run(training, _environment(where, run, environ), on_line, clean)
+            judge(training, host, ended, before)
+        except TrainingError as exc:
+            exit_code = exc.command_exit_code
+            settle(TrainingEnd(FAILED, exit_code, exc.problems[0].happened, training.log))
+            raise
+        except KeyboardInterrupt:
+            settle(TrainingEnd(KILLED, None, "it was interrupted", training.log))
+            raise
+        settled = settle(TrainingEnd(FINISHED, 0, "", training.log))
+        _note_beside(training, where, settled, before)
+    return Trained(settled.run_id, where.uri) if settled else Trained("", "")
+
+
+def go_on_with(trained: Trained, config: Config, host: Host) -> tuple[Config, Host]:
+    """The configuration and the command that evaluate what was trained, and train nothing."""
+    conf = config.tracking
+    if trained.run_id:
+        conf = dataclasses.replace(conf, uri=trained.tracking_uri, training_run_id=trained.run_id)
+    config = dataclasses.replace(config, tracking=conf, training=TrainingConf())
+    return config, dataclasses.replace(host, command=without_training(host.command))
+
+
+def report_failure(
+    training: Training, plan: Plan, error: TrainingError | KeyboardInterrupt, console: Console
+) -> None:
+    """Says that nothing was evaluated, in the words of every evaluation that failed.
+
+    Args:
+        training: What was run.
+        plan: The evaluation that was to follow.
+        error: What ``train`` raised.
+        console: Where to print.
+
+    Side effects: writes ``report.md`` and ``feedback.json`` beside the training's log.
+    """
+    happened = "it was interrupted"
+    if isinstance(error, TrainingError):
+        happened = error.problems[0].happened
+    plan = dataclasses.replace(
+        plan, run_dir=training.folder, model_abbr=training.output.name, fingerprint=""
+    )
+    reason = Reason("training", f"training failed: {happened}", training.log.name)
+    result = failed_result(plan, reason)
+    write_reports(plan, result, Pointers())
+    for line in (feedback(result), f"Report: {plan.files.report}", f"Log: {training.log}"):
+        console.print(line, markup=False, highlight=False, soft_wrap=True)
+
+
+@contextmanager
+def _alone(training: Training, host: Host) -> Iterator[None]:
+    name = sha256(str(training.output.resolve()).encode()).hexdigest()[:16]
+    lock = FileLock(host.cache_dir / "locks" / f"training-{name}.lock")
+    try:
+        training.folder.mkdir(parents=True, exist_ok=True)
+        Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
+        lock.acquire(timeout=0)
+    except Timeout as exc:
+        tried, happened = f"training into {training.output}", "another ftbench does so right now"
+        cure = f"wait for it, or another folder for each: {training.key}=DIR"
+        raise LaunchError(Problem(tried, happened, cure)) from exc
+    except OSError as exc:
+        happened = f"it cannot be written: {exc.strerror or exc}"
+        raise LaunchError(Problem(f"folder {exc.filename}", happened, "workspace=DIR")) from exc
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def _open_run(
+    training: Training, where: TrackingPlan, environ: Mapping[str, str]
+) -> OpenRun | None:
+    if where.kind == "none":
+        return None
+    name = f"train {training.output.name}"
+    try:
+        return tracking.open_training_run(where, name, training.output, training.shown, environ)
+    except TrackingError as exc:
+        raise PreflightError(exc.problems) from exc
+
+
+def _environment(
+    where: TrackingPlan, run: OpenRun | None, environ: Mapping[str, str]
+) -> dict[str, str]:
+    env = {name: value for name, value in environ.items() if name != _JUDGE_KEY}
+    env.setdefault("PYTHONUNBUFFERED", "1")
+    return env | (run.variables(where.uri, environ) if run else {})
+
+
+def _cleaner(host: Host, environ: Mapping[str, str]) -> Callable[[bytes], bytes]:
+    names = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN", _JUDGE_KEY)
+    secrets = {*host.secrets.values(), *(environ[name] for name in names if environ.get(name))}
+
+    def clean(piece: bytes) -> bytes:
+        # Every byte has a character of its own in latin-1, whatever the encoding was.
+        return blot_out(piece.decode("latin-1"), hidden).encode("latin-1")
+
+    hidden = {secret.encode().decode("latin-1") for secret in secrets}
+    return clean
+
+
+def _run(
+    training: Training,
+    env: dict[str, str],
+    on_line: Callable[[str], None],
+    clean: Callable[[bytes], bytes],
+) -> Ended:
+    mark = uuid.uuid4().hex
+    try:
+        ended = run_process(
+            training.arguments,
+            env=env | {MARK: mark},
+            cwd=training.cwd,
+            log=training.log,
+            on_line=on_line,
+            timeout_s=training.timeout_s,
+            grace_s=training.grace_s,
+            passes_on=True,
+            clean=clean,
+        )
+    except OSError as exc:
+        problem = Problem(training.shown, f"cannot be started: {exc.strerror or exc}")
+        raise TrainingError(problem) from exc
+    except KeyboardInterrupt:
+        end_leftovers(mark)
+        raise
+    if ended.exit_code or ended.timed_out:
+        end_leftovers(mark)
+    return ended
+
+
+def _settle(
+    training: Training,
+    where: TrackingPlan,
+    run: OpenRun | None,
+    before: Before,
+    on_line: Callable[[str], None],
+    end: TrainingEnd,
+) -> Settled | None:
+    if run is None:
+        return None
+    sidecar = _sidecar_since(training.output, before.started)
+    if sidecar is not None and sidecar.tracking_uri in ("", where.uri):
+        end = dataclasses.replace(end, logged_into=sidecar.run_id)
+    settled = tracking.settle_training_run(where, run, end)
+    for note in settled.notes:
+        on_line(f"note: {note}")
+    return settled
+
+
+def _sidecar_since(folder: Path, started: float) -> Sidecar | None:
+    """The note that this training itself, or a callback in it, wrote."""
+    try:
+        is_new = (folder / SIDECAR).stat().st_mtime >= started - 1
+    except OSError:
+        return None
+    return read_sidecar(folder) if is_new else None
+
+
+def _note_beside(
+    training: Training, where: TrackingPlan, settled: Settled | None, before: Before
+) -> None:
+    """Writes the note beside the weights, where none of this training lies there."""
+    folder = training.output
+    sidecar = _sidecar_since(folder, before.started)
+    run_id = settled.run_id if settled else ""
+    if sidecar is not None and (sidecar.run_id == run_id or not settled):
+        return
+    # An older note, and an older state of a trainer, tell of other weights.
+    (folder / SIDECAR).unlink(missing_ok=True)
+    state = folder / TRAINER_STATE
+    is_new = state.is_file() and state.stat().st_mtime >= before.started - 1
+    step = global_step_of(folder) if is_new else None
+    write_sidecar(
+        folder,
+        Sidecar(
+            run_id=run_id,
+            tracking_uri=where.uri if settled else "",
+            experiment_id=settled.experiment_id if settled else "",
+            global_step=step if sidecar is None else sidecar.global_step,
+            base_model=_base_of(training),
+            written_at=time.time(),
+        ),
+    )
+
+
+def _base_of(training: Training) -> str:
+    try:
+        config = json.loads((training.output / "adapter_config.json").read_text("utf-8"))
+        return str(config.get("base_model_name_or_path") or "")
+    except (OSError, ValueError, AttributeError):
+        return ""
