@@ -40,6 +40,7 @@ from ftbench.process import stop_on_signals
 from ftbench.sweep import Job, Sweep
 from ftbench.sweep_driver import announce, conclude, running_sweep
 from ftbench.tracking import export_credentials
+from ftbench.training_command import without_secrets
 from ftbench.training_link import link_training
 
 EXIT_INTERRUPTED = 130
@@ -56,7 +57,8 @@ def run_command() -> None:
     try:
         # Hydra prints settings and writes them into a sweep's folder: no password is among them.
         sys.argv[1:] = [_without_credentials(argument) for argument in sys.argv[1:]]
-        command = read_host().command
+        host = read_host()
+        command = without_secrets(host.command, host.secrets.values())
         sys.argv[1:] = flags_first(sys.argv[1:])
         args = get_args_parser().parse_args(sys.argv[1:])
         is_shown = any(getattr(args, flag) for flag in _HYDRA_FLAGS)
@@ -176,13 +178,14 @@ def _run_sweep(command: tuple[str, ...]) -> int:
     args = get_args_parser().parse_args(sys.argv[1:])
     config_dir = Path(args.config_dir) if args.config_dir else None
     planned = plan_sweep(args.overrides, config_dir, args.config_name or "config")
+    secrets = tuple(read_host().secrets.values())
     wanted = Sweep(
         sweep_id=str(OmegaConf.select(planned.telling, "tracking.sweep_id") or ""),
         folder=planned.folder,
         started_at=time.time(),
         command=command,
-        overrides=tuple(args.overrides),
-        jobs=planned.jobs,
+        overrides=without_secrets(args.overrides, secrets),
+        jobs=tuple(without_secrets(job, secrets) for job in planned.jobs),
         tracking=_sweep_tracking(planned.telling),
         dry_run=bool(OmegaConf.select(planned.telling, "dry_run")),
     )
@@ -226,7 +229,7 @@ def _sweep_job(cfg: DictConfig, codes: list[int]) -> None:
     hydra_cfg = HydraConfig.get()
     job = Job(
         number=int(hydra_cfg.job.num),
-        overrides=tuple(hydra_cfg.overrides.task),
+        overrides=without_secrets(hydra_cfg.overrides.task, read_host().secrets.values()),
         sweep_id=str(OmegaConf.select(cfg, "tracking.sweep_id") or ""),
     )
     run_job(Path(hydra_cfg.sweep.dir), job, lambda: evaluate(to_config(cfg)))
