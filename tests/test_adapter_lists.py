@@ -60,8 +60,7 @@ def test_glob_finds_folders_with_an_adapter_as_people_count(runs: Path) -> None:
     assert expanded.notes == (
         "model.adapter=glob(runs/*/checkpoint-*): 4 adapters: runs/a/checkpoint-9, "
         "runs/a/checkpoint-10, runs/b/checkpoint-9, runs/b/checkpoint-10",
-        "model.adapter=glob(runs/*/checkpoint-*): left out: "
-        "runs/notes/checkpoint-1 (no weights)",
+        "model.adapter=glob(runs/*/checkpoint-*): left out: runs/notes/checkpoint-1 (no weights)",
     )
 
 
@@ -198,9 +197,7 @@ def test_checkpoints_of_a_run(runs: Path, monkeypatch: pytest.MonkeyPatch, named
     assert asked == [("sqlite:////mlflow.db", RUN)]
 
 
-def test_query_gives_runs_that_have_an_adapter(
-    runs: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_query_gives_runs_that_have_an_adapter(runs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
     def find_trained(*question: str) -> list[TrainedRun]:

@@ -142,21 +142,17 @@ def _settings(jobs: Sequence[Job]) -> dict[int, dict[str, str]]:
     keep = keep or [key for key in keys if key in _MODEL_KEYS][:1]
     named = {n: {k: own[k] for k in keep if k in own} for n, own in all_settings.items()}
     for key in (key for key in _MODEL_KEYS if key in keep):
-        by_path = {job.number: _model_path(job, key, named[job.number]) for job in jobs}
-        short = _short_paths(set(by_path.values()))
-        for number, path in by_path.items():
-            named[number][key] = short[path]
+        given = {number: own.get(key, "null") for number, own in named.items()}
+        paths = dict.fromkeys(given.values(), "")
+        for job in jobs:
+            # A training run's adapter is told by its folder, once a job has found it.
+            found = job.adapter if key == MODEL_KEY else ""
+            paths[given[job.number]] = paths[given[job.number]] or found
+        paths = {value: path or value for value, path in paths.items()} | {"null": "base"}
+        short = _short_paths(set(paths.values()))
+        for number, value in given.items():
+            named[number][key] = short[paths[value]]
     return named
-
-
-def _model_path(job: Job, key: str, settings: Mapping[str, str]) -> str:
-    if key == MODEL_KEY and job.is_base:
-        return "base"
-    given = settings.get(key, "base")
-    if given == "null":
-        return "base"
-    # A training run's adapter is told by its folder, once the job has found it.
-    return job.adapter or given if key == MODEL_KEY else given
 
 
 def _short_paths(paths: set[str]) -> dict[str, str]:
