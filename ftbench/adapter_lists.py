@@ -11,7 +11,6 @@ that has none of these functions in it is left exactly as it is.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -21,11 +20,19 @@ from pathlib import Path
 from ftbench.checkpoint import holds_adapter, holds_model, list_checkpoints, natural_key
 from ftbench.compose import quoted
 from ftbench.errors import ConfigError, FtbenchError, Problem
+from ftbench.list_functions import (
+    FUNCTION,
+    Call,
+    Misread,
+    check_arguments,
+    read_call,
+    split,
+    usage,
+    whole_number,
+)
 from ftbench.tracking import find_trained, get_trained
 
 KEYS = ("model.adapter", "model.base")
-
-_FUNCTION = re.compile(r"(glob|query|checkpoints)\s*\((.*)\)", re.DOTALL)
 
 _RUN_ID = re.compile(r"[0-9a-f]{32}")
 
@@ -49,31 +56,11 @@ class Expanded:
 
 
 @dataclass(frozen=True)
-class _Call:
-    """A function as it was written.
-
-    Attributes:
-        text: All of it, for messages.
-        values: Its arguments without a name.
-        options: Its arguments of the form ``limit=3``.
-    """
-
-    name: str
-    text: str
-    values: tuple[str, ...]
-    options: dict[str, str]
-
-
-@dataclass(frozen=True)
 class _Found:
     """What a function came to: values for the key, and what it leaves out and why."""
 
     values: tuple[str, ...]
     left_out: tuple[str, ...] = ()
-
-
-class _Misread(Exception):
-    """A function cannot be used as it is written; the text says why."""
 
 
 def expand_lists(
@@ -92,15 +79,15 @@ def expand_lists(
     problems: list[Problem] = []
     for argument in arguments:
         key, equals, value = argument.partition("=")
-        parts = list(_split(value)) if key.lstrip("+") in KEYS and equals else []
-        if not any(map(_FUNCTION.fullmatch, parts)):
+        parts = list(split(value)) if key.lstrip("+") in KEYS and equals else []
+        if not any(map(FUNCTION.fullmatch, parts)):
             kept.append(argument)
             continue
         look = _Look(key.lstrip("+"), cwd, tracking_uri)
         try:
             values = _values(parts, look, notes)
-        except _Misread as exc:
-            problems.append(Problem(argument, str(exc), _usage(parts)))
+        except Misread as exc:
+            problems.append(Problem(argument, str(exc), usage(parts)))
         except FtbenchError as exc:
             problems += exc.problems
         else:
@@ -111,70 +98,18 @@ def expand_lists(
     return Expanded(tuple(kept), tuple(notes), tuple(problems))
 
 
-def base_for_null(
-    arguments: Sequence[str], cwd: Path, tracking_uri: Callable[[], str]
-) -> str | None:
-    """The base model that ``null`` means among adapters: the one that they all name.
-
-    Args:
-        arguments: Settings without functions.
-        cwd: Where relative paths start.
-        tracking_uri: Asked for the tracker where an adapter is named by its training run.
-
-    Returns:
-        A folder or a name; None where ``null`` is not among several values, or nothing is known.
-
-    Raises:
-        ConfigError: The adapters have different base models.
-        TrackingError: The tracker cannot be asked.
-    """
-    found: dict[str, str] = {}
-    for argument in arguments:
-        key, _, value = argument.partition("=")
-        parts = list(map(_unquoted, _split(value))) if key.lstrip("+") == KEYS[0] else []
-        if "null" not in parts or len(parts) < 2:
-            continue
-        for part in (part for part in parts if part != "null"):
-            folder: Path | None = cwd / Path(part).expanduser()
-            if part.startswith("runs:/"):
-                run_id, _, below = part.removeprefix("runs:/").partition("/")
-                trained = get_trained(tracking_uri(), run_id)
-                is_named = below and trained.output is not None
-                folder = trained.output / below if is_named and trained.output else trained.folder
-            base = _base_of(folder, cwd) if folder else ""
-            if base:
-                found.setdefault(base, part)
-        if len(found) > 1:
-            named = ", ".join(f"{base} ({part})" for base, part in found.items())
-            happened = f"null is the base model, and these adapters have several: {_some([named])}"
-            cure = "one sweep for each of them, or model.base=DIR_OR_NAME"
-            raise ConfigError(Problem(argument, happened, cure))
-    return next(iter(found), None)
-
-
-def _base_of(adapter: Path, cwd: Path) -> str:
-    """What an adapter names as its base: a folder as an absolute path, else as it stands."""
-    try:
-        config = json.loads((adapter / "adapter_config.json").read_text(encoding="utf-8"))
-        base = str(config["base_model_name_or_path"] or "")
-    except (OSError, ValueError, KeyError, TypeError):
-        return ""
-    folders = (start / Path(base).expanduser() for start in (cwd, adapter))
-    return next((str(folder.resolve()) for folder in folders if base and folder.is_dir()), base)
-
-
 def _values(parts: Sequence[str], look: _Look, notes: list[str]) -> list[str]:
     values: dict[str, None] = {}
     for part in parts:
-        if not (match := _FUNCTION.fullmatch(part)):
+        if not (match := FUNCTION.fullmatch(part)):
             values[part] = None
             continue
-        call = _read_call(match)
+        call = read_call(match)
         found = getattr(look, call.name)(call)
         # A folder that was named before is not evaluated twice.
         values |= dict.fromkeys(map(quoted, found.values))
-        named = _some([Path(v).as_posix() for v in found.values])
-        notes.append(f"{look.key}={call.text}: {_count(len(found.values), look.noun)}: {named}")
+        count = _count(len(found.values), look.noun)
+        notes.append(f"{look.key}={call.text}: {count}: {_some(found.values)}")
         if found.left_out:
             notes.append(f"{look.key}={call.text}: left out: {_some(found.left_out, '; ')}")
     return list(values)
@@ -192,9 +127,9 @@ class _Look:
     def noun(self) -> str:
         return "adapter" if self.key == "model.adapter" else "model"
 
-    def glob(self, call: _Call) -> _Found:
+    def glob(self, call: Call) -> _Found:
         """Folders that match, in natural order, and hold what the key takes."""
-        _only(call, values=range(1, 100))
+        check_arguments(call, values=range(1, 100))
         folders: dict[Path, None] = {}
         for pattern in call.values:
             folders |= dict.fromkeys(self._matching(pattern))
@@ -210,9 +145,9 @@ class _Look:
             )
         return self._holding(call, list(folders))
 
-    def checkpoints(self, call: _Call) -> _Found:
+    def checkpoints(self, call: Call) -> _Found:
         """Checkpoints of a folder, or of the training run that MLflow knows by its id."""
-        _only(call, values=range(1, 2))
+        check_arguments(call, values=range(1, 2))
         named = call.values[0]
         run_id = named.removeprefix("runs:/")
         folder = self.cwd / Path(named).expanduser()
@@ -238,11 +173,11 @@ class _Look:
             )
         return _Found(tuple(f"runs:/{run_id}/{path.name}" for path in found))
 
-    def query(self, call: _Call) -> _Found:
+    def query(self, call: Call) -> _Found:
         """Finished training runs of an experiment that have what the key takes."""
-        _only(call, values=range(1, 3), options=("order_by", "limit"))
+        check_arguments(call, values=range(1, 3), options=("order_by", "limit"))
         experiment, where = (*call.values, "")[:2]
-        limit = _whole(call.options.get("limit"))
+        limit = whole_number(call.options.get("limit"))
         uri = self.tracking_uri()
         runs = find_trained(uri, experiment, where, call.options.get("order_by", ""))
         usable = [run for run in runs if not run.why_not]
@@ -268,7 +203,7 @@ class _Look:
             if (self.cwd / match).is_dir():
                 yield match
 
-    def _holding(self, call: _Call, folders: list[Path], none: str = "") -> _Found:
+    def _holding(self, call: Call, folders: list[Path], none: str = "") -> _Found:
         """Those folders that hold what the key takes; what is missing in the others."""
         good, left_out = [], []
         for folder in folders:
@@ -310,81 +245,6 @@ def _no_sweep(argument: str, values: Sequence[str]) -> Problem:
     shown = _some([value.strip('"') for value in values])
     happened = f"finds {len(values)} values, and one run takes one: {shown}"
     return Problem(argument, happened, "python -m ftbench.run -m ... evaluates each of them")
-
-
-def _split(text: str) -> Iterator[str]:
-    """Splits at commas that stand in no bracket and no quoted text; quotes stay where they are.
-
-    A quote begins a text only at the start of a part or behind ``(``, ``,`` or ``=``: an apostrophe
-    in a folder's name is one of its letters.
-    """
-    depth, quote, start, before = 0, "", 0, ","
-    position = 0
-    while position < len(text):
-        char = text[position]
-        if quote:
-            if char == "\\" and position + 1 < len(text):
-                position += 1
-            elif char == quote:
-                quote = ""
-        elif char in "'\"" and before in "(,=[":
-            quote = char
-        elif char in "([{":
-            depth += 1
-        elif char in ")]}":
-            depth -= 1
-        elif char == "," and depth == 0:
-            yield text[start:position].strip()
-            start = position + 1
-        if not char.isspace():
-            before = char
-        position += 1
-    yield text[start:].strip()
-
-
-def _read_call(match: re.Match[str]) -> _Call:
-    values: list[str] = []
-    options: dict[str, str] = {}
-    for part in _split(match[2]):
-        # A "=" in a folder's name is no option: those have the form of a name.
-        named = re.fullmatch(r"(order_by|limit)\s*=\s*(.*)", part, re.DOTALL)
-        if named and match[1] == "query":
-            options[named[1]] = _unquoted(named[2])
-        elif part:
-            values.append(_unquoted(part))
-    return _Call(match[1], match[0], tuple(values), options)
-
-
-def _unquoted(text: str) -> str:
-    if len(text) < 2 or text[0] not in "'\"" or text[-1] != text[0]:
-        return text
-    return re.sub(r"\\([\\'\"])", r"\1", text[1:-1])
-
-
-def _only(call: _Call, values: range, options: Sequence[str] = ()) -> None:
-    if len(call.values) not in values or "" in call.values:
-        given = _count(len(call.values), "value")
-        raise _Misread(f"{call.name}(...) cannot do with {given}")
-    if unknown := sorted(set(call.options) - set(options)):
-        raise _Misread(f"{call.name}(...) has no {unknown[0]}")
-
-
-def _whole(text: str | None) -> int | None:
-    if text is None:
-        return None
-    if not re.fullmatch(r"[1-9]\d*", text):
-        raise _Misread(f"limit={text} is no whole number above 0")
-    return int(text)
-
-
-def _usage(parts: Sequence[str]) -> str:
-    usages = {
-        "glob": "glob(PATTERN), with quotes around a pattern that has a comma",
-        "query": 'query(EXPERIMENT, "metrics.loss < 1", order_by="metrics.loss", limit=3)',
-        "checkpoints": "checkpoints(FOLDER) or checkpoints(RUN_ID)",
-    }
-    names = {match[1] for match in map(_FUNCTION.fullmatch, parts) if match}
-    return "; ".join(usages[name] for name in sorted(names))
 
 
 def _some(names: Sequence[str], between: str = ", ") -> str:

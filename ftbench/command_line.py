@@ -16,7 +16,7 @@ from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
-from ftbench.adapter_lists import base_for_null, expand_lists
+from ftbench.adapter_lists import expand_lists
 from ftbench.compose import (
     COMPOSE_ERRORS,
     check_sweep,
@@ -33,6 +33,7 @@ from ftbench.errors import EXIT_CONFIG, ConfigError, FtbenchError, Problem
 from ftbench.explain import explain
 from ftbench.host import read_host
 from ftbench.launchers import register_resolvers
+from ftbench.null_adapter import base_for_null
 from ftbench.paths import conf_dir
 from ftbench.plan import TrackingPlan
 from ftbench.planning import plan_tracking

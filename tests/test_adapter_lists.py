@@ -9,8 +9,9 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 
 from ftbench import adapter_lists
-from ftbench.adapter_lists import Expanded, base_for_null, expand_lists
+from ftbench.adapter_lists import Expanded, expand_lists
 from ftbench.errors import ConfigError
+from ftbench.null_adapter import base_for_null
 from ftbench.tracking import TrainedRun
 from tests.checkpoint.folders import make_adapter, make_base
 

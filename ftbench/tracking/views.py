@@ -146,8 +146,8 @@ def save_sweep(client: MlflowClient, experiment_id: str, sweep_id: str, now_ms: 
     there = client.get_experiment(experiment_id).tags
     if TAG + key not in there or view_of(there[TAG + key]) != view_of(value):
         client.set_experiment_tag(experiment_id, TAG + key, value)
-    earlier = sorted(name for name in there if name.startswith(TAG + SWEEP))
-    for name in earlier[:-MAX_SWEEPS]:
+    all_views = sorted({TAG + key, *(name for name in there if name.startswith(TAG + SWEEP))})
+    for name in all_views[:-MAX_SWEEPS]:
         client.delete_experiment_tag(experiment_id, name)
     return view_path(experiment_id, key).removeprefix("/#")
 
