@@ -18,7 +18,6 @@ from glob import glob, has_magic
 from pathlib import Path
 
 from ftbench.checkpoint import holds_adapter, holds_model, list_checkpoints, natural_key
-from ftbench.compose import quoted
 from ftbench.errors import ConfigError, FtbenchError, Problem
 from ftbench.list_functions import (
     FUNCTION,
@@ -30,6 +29,7 @@ from ftbench.list_functions import (
     usage,
     whole_number,
 )
+from ftbench.quoting import quoted
 from ftbench.tracking import find_trained, get_trained
 
 KEYS = ("model.adapter", "model.base")

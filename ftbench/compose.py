@@ -7,7 +7,6 @@ them in one go. Only this module and ``run`` know Hydra.
 from __future__ import annotations
 
 import itertools
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +28,7 @@ from ftbench.dataset_options import in_hydras_words
 from ftbench.errors import ConfigError, Problem
 from ftbench.explain import explain
 from ftbench.paths import conf_dir
+from ftbench.quoting import quoted
 
 SCHEMA_NAME = "ftbench_schema"
 
@@ -290,14 +290,6 @@ def override(key: str, value: object) -> str:
         value: Such as a path; it may hold quotes, commas, ``=`` and ``$``.
     """
     return f"{key}={quoted(str(value))}"
-
-
-def quoted(text: str) -> str:
-    """The text as a quoted value of Hydra's override grammar."""
-    # Backslashes are themselves, but before a quote (Hydra) and before "${" (OmegaConf), which
-    # would begin an interpolation.
-    escaped = re.sub(r'(\\*)("|\$\{|\Z)', lambda m: m[1] * 2 + ("\\" + m[2] if m[2] else ""), text)
-    return f'"{escaped}"'
 
 
 def _is_hydra_key(parser: OverridesParser, override: str) -> bool:

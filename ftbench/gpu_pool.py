@@ -1,7 +1,7 @@
 """Leases on GPUs, machine-wide: no two evaluations share one by accident, whoever started them.
 
-A lease is an flock on one file per GPU. The kernel gives it up when the last process that holds the
-open file ends, however it ends: nothing is left to clean up after ``kill -9``. An evaluation program
+A lease is an flock on one file per GPU. The kernel gives it up when the last process with the open
+file ends, however it ends: nothing is left to clean up after ``kill -9``. An evaluation program
 that outlives its launcher keeps the lease, as it inherits the open files.
 
 Knows GPUs by their names alone; which there are is for ``runtimes.gpus``.

@@ -168,7 +168,7 @@ def run_process(
         on_line: Called with each line, in this thread.
         timeout_s: Seconds until it is asked to stop; 0: never.
         grace_s: Seconds from SIGTERM to SIGKILL.
-        inherited: File descriptors that stay open in it, so that locks on them outlive this process.
+        inherited: File descriptors that stay open in it: locks on them outlive this process.
         passes_on: The signal that stops us is the one that it receives, as at a terminal; False:
             always SIGTERM.
         clean: As of ``LineLog``.

@@ -48,10 +48,20 @@ class Ready:
         return make_plan(self.config, self.host, self.source, self.chosen, time.time())
 
     def plan_again(self, plan: Plan) -> Plan:
-        """The plan, made anew where another process has used its folder, or left one, since."""
-        found = self.found(plan)
-        is_as_planned = found.run_dir == plan.run_dir if found else not plan.run_dir.exists()
-        return plan if is_as_planned else self.plan()
+        """The plan, made anew where another process has used its folder, or left one, since.
+
+        Side effects: creates the folder of a new run. Of two jobs of a sweep with one workspace
+            that start in the same second, one gets the name.
+        """
+        while (found := self.found(plan)) is None:
+            try:
+                plan.run_dir.mkdir(parents=True)
+                return plan
+            except FileExistsError:
+                plan = self.plan()
+            except OSError:
+                return plan  # whoever claims the folder says what is wrong
+        return plan if found.run_dir == plan.run_dir else self.plan()
 
     def found(self, plan: Plan) -> FoundRun | None:
         is_wanted = self.config.reuse == "auto"

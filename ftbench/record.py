@@ -125,6 +125,7 @@ def _print_recorded(folder: Path, recorded: Recorded) -> None:
         print(f"  open with:      {recorded.open_with}")
     print(f"  benchmark run:  {recorded.run_url}")
     print(f"  leaderboard:    {recorded.view_url}")
+    print(f"  charts:         {recorded.charts_url}")
     if recorded.training_run_id:
         print(f"  with training:  {recorded.training_view_url}")
     for note in recorded.notes:

@@ -48,6 +48,7 @@ class Pointers:
     Attributes:
         run_url: The benchmark run in MLflow's UI; empty when there is none.
         view_url: All benchmark runs of the experiment with their scores, best first.
+        charts_url: Charts of them, with the difference against the base model.
         training_view_url: The same beside training runs and their losses; empty without one.
         open_with: A command that opens these pages; empty when they need none.
         notes: What else a reader should know, one sentence each.
@@ -56,6 +57,7 @@ class Pointers:
 
     run_url: str = ""
     view_url: str = ""
+    charts_url: str = ""
     training_view_url: str = ""
     open_with: str = ""
     notes: tuple[str, ...] = ()
@@ -247,6 +249,7 @@ def _links(pointers: Pointers) -> list[str]:
     named = {
         "MLflow": pointers.run_url,
         "Leaderboard": pointers.view_url,
+        "Charts": pointers.charts_url,
         "Beside training": pointers.training_view_url,
         "Open them with": pointers.open_with,
     }

@@ -134,7 +134,7 @@ def _train_and_evaluate(config: Config, host: Host, console: Console) -> Outcome
 def _train(training: Training, plan: Plan, host: Host, console: Console) -> Trained:
     say(console, f"training: {training.shown}")
     try:
-        return train(training, plan.tracking, host, partial(say, console))
+        return train(training, plan, host, partial(say, console))
     except (TrainingError, KeyboardInterrupt) as exc:
         report_failure(training, plan, exc, console)
         raise
@@ -224,6 +224,7 @@ def _record(plan: Plan, result: Result) -> tuple[Pointers, int]:
     pointers = Pointers(
         run_url=recorded.run_url,
         view_url=recorded.view_url,
+        charts_url=recorded.charts_url,
         training_view_url=recorded.training_view_url if recorded.training_run_id else "",
         open_with=recorded.open_with,
         notes=recorded.notes,

@@ -157,9 +157,9 @@ def shown_command(arguments: Sequence[str], secrets: Iterable[str] = ()) -> str:
         elif is_secret and sign:
             shown.append(f"{name}=***")
         else:
-            shown.append(blot_out(argument, secrets))
+            shown.append(shlex.quote(blot_out(argument, secrets)))
         hides_next = bool(is_secret) and not sign
-    return shlex.join(shown).replace("'***'", "***")
+    return " ".join(shown)
 
 
 def without_training(command: Sequence[str]) -> tuple[str, ...]:

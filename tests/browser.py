@@ -14,8 +14,10 @@ from __future__ import annotations
 
 import argparse
 import base64
+import contextlib
 import json
 import os
+import random
 import select
 import shutil
 import signal
@@ -209,15 +211,24 @@ def _start(
 
 
 def free_port() -> int:
-    """A TCP port that nothing listens on."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        return int(listener.getsockname()[1])
+    """A TCP port that nothing listens on.
+
+    Not one of those that the kernel gives to whoever asks for any port (32768 and above): between
+    this call and the use of it another process would get it now and then.
+    """
+    while True:
+        port = random.randrange(10_000, 32_000)
+        with socket.socket() as listener, contextlib.suppress(OSError):
+            listener.bind(("127.0.0.1", port))
+            return port
 
 
 @contextmanager
 def mlflow_server(
-    store: str, port: int = 0, environment: Mapping[str, str] | None = None
+    store: str,
+    port: int = 0,
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
 ) -> Iterator[str]:
     """Serves a tracking store on this machine and yields the server's URL.
 
@@ -225,8 +236,9 @@ def mlflow_server(
         store: Backend store URI, such as ``sqlite:////tmp/mlflow.db``.
         port: 0 for a free one.
         environment: Further variables of the server.
+        folder: For its artifacts and its log; None: where the sqlite file is.
     """
-    process, url = start_mlflow_server(store, port, environment)
+    process, url = start_mlflow_server(store, port, environment, folder)
     try:
         yield url
     finally:
@@ -244,13 +256,16 @@ def kill_mlflow_server(process: subprocess.Popen[bytes]) -> None:
 
 
 def start_mlflow_server(
-    store: str, port: int = 0, environment: Mapping[str, str] | None = None
+    store: str,
+    port: int = 0,
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
 ) -> tuple[subprocess.Popen[bytes], str]:
     """Starts a server and waits until it answers; the caller ends the process."""
     port = port or free_port()
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", store]
     command += ["--host", "127.0.0.1", "--port", str(port), "--workers", "1"]
-    folder = Path(store.removeprefix("sqlite:///")).parent
+    folder = folder or Path(store.removeprefix("sqlite:///")).parent
     command += ["--artifacts-destination", str(folder / "artifacts")]
     env = {
         **os.environ,
@@ -265,7 +280,8 @@ def start_mlflow_server(
     )
     log.close()
     url = f"http://127.0.0.1:{port}"
-    deadline = time.monotonic() + 120
+    # On a busy machine it takes minutes.
+    deadline = time.monotonic() + 600
     while time.monotonic() < deadline and process.poll() is None:
         try:
             with urllib.request.urlopen(f"{url}/health", timeout=2):

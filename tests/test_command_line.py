@@ -126,6 +126,7 @@ def test_help_names_every_option_and_key(shell: Shell) -> None:
     words = [line.split()[0] for line in out.splitlines() if line.startswith("  ") and line.strip()]
     options = {f"{path.parent.name}={path.stem}" for path in conf_dir().glob("*/*.yaml")}
     assert len(options) > 10
+    options |= {"hydra/launcher=parallel", "hydra/launcher=slurm"}
     assert options <= set(words)
     keys = {key for key in flatten(Config(datasets=[]), True) if not key.startswith("suite.")}
     assert keys <= {word.partition("=")[0] for word in words}

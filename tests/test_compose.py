@@ -89,6 +89,15 @@ def test_every_option_composes(option: str) -> None:
             "runtime.gpu_ids=[0,0]",
             "runtime.gpu_ids=['0', '0']: names a GPU twice",
         ),
+        (
+            "runtime.gpu_pool=[1,1]",
+            "runtime.gpu_pool=['1', '1']: names a GPU twice",
+        ),
+        (
+            "runtime.gpu_pool=[]",
+            "runtime.gpu_pool=[]: holds 0 GPUs, and one evaluation needs 1\n"
+            "  try: name more, or runtime.num_gpus=N",
+        ),
     ],
 )
 def test_one_wrong_override_gets_one_message(override: str, message: str) -> None:

@@ -22,8 +22,9 @@ HOLD = """
 import subprocess, sys, time
 from pathlib import Path
 from ftbench.gpu_pool import leased
-gpus, count, folder, heir = sys.argv[1].split(","), int(sys.argv[2]), Path(sys.argv[3]), sys.argv[4:]
-with leased(gpus, count, folder, lambda line: print(line, flush=True)) as lease:
+gpus, count, folder, *heir = sys.argv[1:]
+say = lambda line: print(line, flush=True)
+with leased(gpus.split(","), int(count), Path(folder), say) as lease:
     if heir:
         child = subprocess.Popen(["sleep", "600"], pass_fds=lease.handles)
         print(child.pid, flush=True)

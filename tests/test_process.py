@@ -197,3 +197,44 @@ def test_line_log_appends_to_the_log_of_a_run_that_goes_on(tmp_path):
         with LineLog(tmp_path / "a.log", lambda line: None) as log:
             log.write(word)
     assert (tmp_path / "a.log").read_bytes() == b"first\nsecond\n"
+
+
+def hide(piece: bytes) -> bytes:
+    return piece.replace(b"planted", b"***")
+
+
+def test_line_log_takes_secrets_out_of_lines_that_come_in_pieces(tmp_path):
+    lines: list[str] = []
+    with LineLog(tmp_path / "log", lines.append, hide) as log:
+        for piece in (b"a pla", b"nted b\nc pl", b"anted\r", b"50%\rplan", b"ted"):
+            log.write(piece)
+    assert (tmp_path / "log").read_bytes() == b"a *** b\nc ***\r50%\r***"
+    assert lines == ["a *** b", "***"]
+
+
+def test_line_log_with_secrets_holds_no_endless_line_back(tmp_path):
+    with LineLog(tmp_path / "log", lambda line: None, hide) as log:
+        log.write(b"x" * 70_000)
+        assert (tmp_path / "log").stat().st_size == 70_000
+
+
+TELLS_ITS_SIGNAL = """
+import os, signal, sys, time
+def tell(signum, frame):
+    print(signal.Signals(signum).name, flush=True)
+    sys.exit(0)
+for signum in (signal.SIGINT, signal.SIGTERM):
+    signal.signal(signum, tell)
+os.kill(PARENT, signal.SIG)
+time.sleep(60)
+"""
+
+
+@pytest.mark.parametrize("passes_on", [True, False])
+@pytest.mark.parametrize("name", ["SIGINT", "SIGTERM"])
+def test_run_process_passes_the_signal_on_that_stopped_us(tmp_path, name, passes_on):
+    code = TELLS_ITS_SIGNAL.replace("PARENT", str(os.getpid())).replace("SIG)", f"{name})")
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, code, passes_on=passes_on)
+    received = (tmp_path / "logs" / "program.log").read_text()
+    assert received == (f"{name}\n" if passes_on else "SIGTERM\n")

@@ -28,6 +28,7 @@ ROWS = [
         "hub_cache",
         "plots",
         "list_functions",
+        "quoting",
     ],
     ["preset", "aggregates", "sidecar", "training_command"],
     ["catalogue", "dataset_options", "validity"],
@@ -61,8 +62,11 @@ ROWS = [
     ["training"],
     ["run"],
     ["sweep_job"],
-    ["command_line"],
+    ["command_line", "watch"],
     ["demo"],
+    ["following"],
+    ["hooks"],
+    ["axolotl"],
 ]
 
 # The entry point hands over to its Hydra edge, which calls it back once per job.
@@ -75,6 +79,8 @@ WALLS = {
     "docker": {"engine", "runtimes", "image"},
     "torch": {"demo"},
     "matplotlib": {"plots"},
+    "transformers": {"hooks"},
+    "axolotl": {"axolotl"},
 }
 
 

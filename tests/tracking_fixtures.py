@@ -210,6 +210,14 @@ def make_run_folder(
 ) -> RunFolder:
     """Writes everything that an evaluation leaves: plan, summary, samples, predictions, logs."""
     plan = plan_of(workspace, tracking, result, adapter, stamp)
+    write_run_folder(plan, result, sample)
+    return RunFolder(plan, result)
+
+
+def write_run_folder(
+    plan: Plan, result: Result, sample: Callable[[SubsetResult, int], Sample] = answer
+) -> None:
+    """Writes the files of a plan and its result."""
     files = plan.files
     write_plan(plan)
     write_result(files.summary, result)
@@ -220,7 +228,6 @@ def make_run_folder(
     write_atomically(files.root / "logs" / "infer" / "deep.log", "infer\n")
     for item in (s for d in result.datasets for s in d.subsets if s.completed):
         _write_subset(files, plan.model_abbr, item, sample)
-    return RunFolder(plan, result)
 
 
 def _write_subset(

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from ftbench.comparison.values import Comparison, Line
 from ftbench.plots import (
     Scored,
@@ -18,19 +20,23 @@ _MIN_MODELS_WITH_PARAMS = 3
 def drawings(comparison: Comparison) -> dict[str, str]:
     """Draws what this comparison has something to draw of.
 
-    Scores that are not complete are left out: a bar would look like any other.
+    Only scores that can be compared are drawn: beside others, a bar would look like any other. For
+    the same reason the averages are over the datasets of the table's.
 
     Returns:
         SVG texts by title, in the order to show.
     """
-    models = [_scored(comparison, index) for index in range(len(comparison.runs))]
-    models = [model for model in models if model.scores]
+    start = comparison.baseline
+    models = _models(comparison, start)
     if not models:
         return {}
     found = {"Scores": score_bars(models)}
-    steps = {model.step for model in models if model.step is not None}
-    if len(steps) > 1:
-        found["Scores over training steps"] = score_over_steps(models)
+    if len({model.step for model in models if model.step is not None}) > 1:
+        bases = [i for i, run in enumerate(comparison.runs) if run.is_base]
+        # A checkpoint that differences start from has its place on the curve.
+        found["Scores over training steps"] = score_over_steps(
+            _models(comparison, start if start in bases else next(iter(bases), None))
+        )
     for dataset in comparison.datasets:
         if any(dataset.name in model.subsets for model in models):
             found[f"Subsets of {dataset.name}"] = subset_heatmap(models, dataset.name)
@@ -39,24 +45,28 @@ def drawings(comparison: Comparison) -> dict[str, str]:
     return found
 
 
-def _scored(comparison: Comparison, index: int) -> Scored:
-    run = comparison.runs[index]
-    bases = [i for i, other in enumerate(comparison.runs) if other.is_base]
-    return Scored(
-        label=comparison.labels[index],
-        scores=_scores([dataset.line for dataset in comparison.datasets], index),
-        subsets={
-            dataset.name: scores
-            for dataset in comparison.datasets
-            if (scores := _scores(dataset.subsets, index))
-        },
-        # Of several base models, one is what the pictures compare with.
-        is_base=run.is_base and index == (bases[0] if len(bases) > 1 else index),
-        params={s.key: s.values[index] for s in comparison.settings if s.values[index]},
-        step=run.step,
-    )
+def _models(comparison: Comparison, start: int | None) -> list[Scored]:
+    """What is drawn of every run; ``start`` is the one that the others are compared with."""
+    averaged = [d for d in comparison.datasets if d.name in comparison.averaged]
+    lines = [dataset.line for dataset in averaged or comparison.datasets]
+    models = [
+        Scored(
+            label=label,
+            scores=_scores(lines, index),
+            subsets={
+                dataset.name: scores
+                for dataset in comparison.datasets
+                if (scores := _scores(dataset.subsets, index))
+            },
+            is_base=index == start,
+            params={s.key: s.values[index] for s in comparison.settings if s.values[index]},
+            step=run.step,
+        )
+        for index, (run, label) in enumerate(zip(comparison.runs, comparison.labels, strict=True))
+    ]
+    return [model for model in models if model.scores]
 
 
-def _scores(lines: list[Line] | tuple[Line, ...], index: int) -> dict[str, float]:
+def _scores(lines: Sequence[Line], index: int) -> dict[str, float]:
     own = [(line.name, line.standings[index]) for line in lines]
-    return {name: s.score for name, s in own if s.score is not None and not s.coverage}
+    return {name: s.score for name, s in own if s.score is not None and not s.why_not}

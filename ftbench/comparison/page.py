@@ -158,7 +158,9 @@ def _picture(title: str, svg: str) -> Markup:
 
 def _movers(comparison: Comparison) -> list[Markup]:
     parts = []
-    for index in comparison.others:
+    told = [i for i in comparison.ranking if i != comparison.baseline]
+    told += [i for i in comparison.others if i not in told]
+    for index in told[:MAX_COLUMNS_OF_RUNS]:
         gained, lost = movers(comparison, index, MOVERS)
         tables = [
             tag("div", tag("h3", f"{word}: {comparison.labels[index]}"), _mover_table(found))
@@ -191,7 +193,7 @@ def _settings(comparison: Comparison) -> list[Markup]:
     if not comparison.settings:
         return []
     heads = [tag("th", "setting", scope="col")]
-    heads += [tag("th", label, scope="col", class_="left") for label in comparison.labels]
+    heads += [tag("th", _breakable(n), scope="col", class_="left") for n in comparison.labels]
     rows = [
         tag(
             "tr",

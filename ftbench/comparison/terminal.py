@@ -10,7 +10,15 @@ from rich.table import Table
 from rich.text import Text
 
 from ftbench.comparison.compare import movers
-from ftbench.comparison.values import Average, Comparison, Difference, Line, Mover
+from ftbench.comparison.values import (
+    Average,
+    Comparison,
+    DatasetLines,
+    Difference,
+    Line,
+    Mover,
+    Standing,
+)
 from ftbench.comparison.words import (
     CHANCE,
     average_line,
@@ -22,12 +30,16 @@ from ftbench.comparison.words import (
     signed,
     verdict,
 )
+from ftbench.score_rows import MARK
 
 MAX_COLUMNS_OF_RUNS = 3
 """More runs than these stand in rows, their datasets in columns."""
-_MIN_COLUMN = 9
-"""Characters of a dataset's column; with fewer in sight the table is cut into several."""
 _NAME_WIDTH = 34
+_RANK_WIDTH = 7
+_AVERAGE_WIDTH = 20
+"""Characters of the average and its difference."""
+_LONG_LABEL = 18
+"""A longer label is broken at its slashes."""
 _MOVERS = 3
 """Subsets that are told as gaining, and as losing, most."""
 _MAX_MOVED = 3
@@ -43,6 +55,8 @@ def print_comparison(console: Console, comparison: Comparison) -> None:
     for table in _tables(comparison, console.width):
         console.print(table)
     _say(console, average_line(comparison))
+    if len(comparison.runs) > MAX_COLUMNS_OF_RUNS and not_compared(comparison):
+        _say(console, "!: not comparable with the baseline, for these reasons:")
     for line in (*not_compared(comparison), *flag_sentences(comparison)):
         _say(console, f"- {line}")
     _print_movers(console, comparison)
@@ -59,10 +73,25 @@ def _tables(comparison: Comparison, width: int) -> Iterator[Table]:
     if len(comparison.runs) <= MAX_COLUMNS_OF_RUNS:
         yield _by_dataset(comparison)
         return
-    per_table = max(1, (width - _NAME_WIDTH - 20) // _MIN_COLUMN)
-    names = [dataset.name for dataset in comparison.datasets]
-    for start in range(0, max(1, len(names)), per_table):
-        yield _by_run(comparison, names[start : start + per_table], is_first=start == 0)
+    names = [_run_name(comparison, index).cell_len for index in range(len(comparison.runs))]
+    left = width - min(_NAME_WIDTH, max(names)) - _RANK_WIDTH
+    for number, part in enumerate(_parted(comparison.datasets, left, _AVERAGE_WIDTH)):
+        yield _by_run(comparison, part, is_first=number == 0)
+
+
+def _parted(datasets: Sequence[DatasetLines], width: int, taken: int) -> list[list[DatasetLines]]:
+    """Datasets as tables that fit; the first table has ``taken`` characters less."""
+    parts: list[list[DatasetLines]] = [[]]
+    left = width - taken
+    for dataset in datasets:
+        texts = [dataset.name, *map(_short_score, dataset.line.standings)]
+        own = max(map(len, texts)) + 3
+        if parts[-1] and own > left:
+            parts.append([])
+            left = width
+        parts[-1].append(dataset)
+        left -= own
+    return parts
 
 
 def _by_dataset(comparison: Comparison) -> Table:
@@ -70,9 +99,10 @@ def _by_dataset(comparison: Comparison) -> Table:
     table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold", show_footer=False)
     table.add_column("dataset", overflow="fold")
     for index in _columns(comparison):
-        table.add_column(Text(comparison.labels[index]), justify="right", overflow="fold")
+        table.add_column(_head(comparison.labels[index]), justify="right", overflow="fold")
         if index != comparison.baseline:
-            table.add_column("difference", justify="right", overflow="fold")
+            head = "difference" if len(comparison.runs) == 2 else "diff."
+            table.add_column(head, justify="right", overflow="fold")
     for dataset in comparison.datasets:
         table.add_row(*_cells(comparison, dataset.line))
         for group in dataset.groups:
@@ -81,6 +111,10 @@ def _by_dataset(comparison: Comparison) -> Table:
         table.add_section()
         table.add_row(*_average_cells(comparison))
     return table
+
+
+def _head(label: str) -> Text:
+    return Text(label.replace("/", "/\n") if len(label) > _LONG_LABEL else label)
 
 
 def _columns(comparison: Comparison) -> list[int]:
@@ -107,7 +141,7 @@ def _average_cells(comparison: Comparison) -> list[Text]:
     return found
 
 
-def _by_run(comparison: Comparison, names: Sequence[str], is_first: bool) -> Table:
+def _by_run(comparison: Comparison, datasets: Sequence[DatasetLines], is_first: bool) -> Table:
     """Runs in rows, best first; datasets in columns."""
     table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
     table.add_column("", justify="right")
@@ -115,21 +149,17 @@ def _by_run(comparison: Comparison, names: Sequence[str], is_first: bool) -> Tab
     if is_first:
         table.add_column("avg", justify="right", overflow="fold")
         table.add_column("diff.", justify="right", overflow="fold")
-    for name in names:
-        table.add_column(Text(name), justify="right", overflow="fold")
+    for dataset in datasets:
+        table.add_column(Text(dataset.name), justify="right", overflow="fold")
     rest = [i for i in range(len(comparison.runs)) if i not in comparison.ranking]
     for index in (*comparison.ranking, *rest):
-        rank = comparison.ranking.index(index) + 1 if index in comparison.ranking else None
-        average = comparison.averages[index]
-        cells = [Text("" if rank is None else str(rank)), _run_name(comparison, index)]
+        rank = str(comparison.ranking.index(index) + 1) if index in comparison.ranking else ""
+        cells = [Text(rank), _run_name(comparison, index)]
         if is_first:
+            average = comparison.averages[index]
             cells += [Text(average_text(average), style="bold"), _average_difference(average)]
-        for dataset in comparison.datasets:
-            if dataset.name in names:
-                standing = dataset.line.standings[index]
-                mark = " !" if standing.why_not and standing.score is not None else ""
-                style = "bold" if standing.is_best else ""
-                cells += [Text(_short_score(standing.score, mark, standing.flags), style=style)]
+        for standing in (dataset.line.standings[index] for dataset in datasets):
+            cells += [Text(_short_score(standing), style="bold" if standing.is_best else "")]
         table.add_row(*cells, style="" if rank else "dim")
     return table
 
@@ -143,8 +173,11 @@ def _average_difference(average: Average) -> Text:
     return Text(signed(average.difference), style=_style(average.difference))
 
 
-def _short_score(score: float | None, mark: str, flags: Sequence[str]) -> str:
-    return "-" if score is None else f"{score:.2f}{' *' if flags else ''}{mark}"
+def _short_score(standing: Standing) -> str:
+    if standing.score is None:
+        return "-"
+    flagged = f" {MARK}" if standing.flags else ""
+    return f"{standing.score:.2f}{flagged}{' !' if standing.why_not else ''}"
 
 
 def _print_movers(console: Console, comparison: Comparison) -> None:

@@ -68,9 +68,9 @@ def write_benchmarks(data_dir: Path) -> None:
     mmlu = data_dir / "data" / "mmlu"
     for position, subject in enumerate(subjects()):
         rows = questions[position * MMLU_ROWS : (position + 1) * MMLU_ROWS]
-        write_atomically(mmlu / "test" / f"{subject}_test.csv", _csv(rows))
+        _write(mmlu / "test" / f"{subject}_test.csv", _csv(rows))
         # OpenCompass reads the development split too; the preset shows no example of it.
-        write_atomically(mmlu / "dev" / f"{subject}_dev.csv", _csv(rows[:1]))
+        _write(mmlu / "dev" / f"{subject}_dev.csv", _csv(rows[:1]))
     stories = [
         {"question": s.question, "answer": f"{s.answer}\n#### {s.answer}"}
         for s in _gsm8k_questions()
@@ -105,4 +105,10 @@ def _csv(rows: Iterable[Choice]) -> str:
 
 
 def _write_lines(path: Path, rows: Iterable[Mapping[str, object]]) -> None:
-    write_atomically(path, "".join(json.dumps(row) + "\n" for row in rows))
+    _write(path, "".join(json.dumps(row) + "\n" for row in rows))
+
+
+def _write(path: Path, text: str) -> None:
+    # A second demonstration leaves alone what an evaluation may be reading.
+    if not path.is_file() or path.read_text(encoding="utf-8") != text:
+        write_atomically(path, text)

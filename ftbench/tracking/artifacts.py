@@ -10,9 +10,11 @@ from pathlib import Path
 from ftbench.plan import Plan
 from ftbench.schema import Result
 from ftbench.tracking.environment import redact
-from ftbench.tracking.names import MAX_TAG, file_stem
+from ftbench.tracking.names import MAX_TAG, file_stem, run_name
 from ftbench.tracking.samples import write_samples
+from ftbench.tracking.samples_page import PageRow, samples_page
 
+SAMPLES_PAGE = "samples.html"
 MAX_LOG_BYTES = 20_000_000
 """Of a longer log the end is taken, where the cause of a failure stands."""
 
@@ -82,6 +84,8 @@ def _copy_tree(source: Path, target: Path) -> list[str]:
 
 def _stage_samples(plan: Plan, result: Result, folder: Path) -> tuple[list[str], list[str]]:
     tables, notes = [], []
+    page_rows: list[tuple[PageRow, ...]] = []
+    total = 0
     stems: set[str] = set()
     for dataset in result.datasets:
         stem = file_stem(dataset.name)
@@ -93,6 +97,8 @@ def _stage_samples(plan: Plan, result: Result, folder: Path) -> tuple[list[str],
         parquet.parent.mkdir(exist_ok=True)
         table.parent.mkdir(exist_ok=True)
         written = write_samples(plan.files, plan.model_abbr, dataset, parquet, table)
+        page_rows += [written.page_rows]
+        total += written.rows
         if written.table_rows:
             tables += [f"samples/{table.name}"]
         if written.broken_lines:
@@ -100,4 +106,7 @@ def _stage_samples(plan: Plan, result: Result, folder: Path) -> tuple[list[str],
                 f"{dataset.name}: {written.broken_lines} sample lines could not be read; "
                 "the other samples were recorded."
             ]
+    if total:
+        page = samples_page(f"Samples of {run_name(plan)}", page_rows, total)
+        (folder / SAMPLES_PAGE).write_text(page, encoding="utf-8")
     return tables, notes

@@ -28,9 +28,9 @@ from ftbench.tracking.environment import (
 )
 from ftbench.tracking.failures import explain
 from ftbench.tracking.names import MAX_TAG, cut
+from ftbench.tracking.note import NOTE_TAG
 from ftbench.tracking.store import DEFAULT_EXPERIMENT, experiment_named, open_store
 from ftbench.tracking.trained import OUTPUT_TAG
-from ftbench.tracking.training import NOTE_TAG
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

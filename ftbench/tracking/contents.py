@@ -11,6 +11,7 @@ from typing import Any
 from ftbench.plan import Plan
 from ftbench.schema import OK, Result
 from ftbench.score_rows import flag_lines
+from ftbench.tracking.baseline import GROUP_TAG, group_of
 from ftbench.tracking.environment import redact
 from ftbench.tracking.names import (
     MAX_PARAM,
@@ -107,6 +108,7 @@ def run_tags(plan: Plan, result: Result, training: TrainingRun | None) -> dict[s
         "ftbench.model_abbr": plan.model_abbr,
         "ftbench.runtime": plan.runtime,
         "ftbench.run_dir": str(plan.run_dir),
+        GROUP_TAG: group_of(run_params(plan, training)),
         # Always there, so that recording again with another threshold leaves no old flag.
         FLAGGED_TAG: ", ".join(flagged_names(result)) or NOT_FLAGGED,
         "ftbench.flags": "; ".join(flag_lines(result.datasets)) or NOT_FLAGGED,

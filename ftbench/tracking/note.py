@@ -14,14 +14,19 @@ from dataclasses import dataclass
 from ftbench.plan import Plan
 from ftbench.schema import OK, Result
 from ftbench.score_rows import ANSWERS, MARK, ScoreRow, cells, dataset_rows, flag_lines
-from ftbench.tracking.contents import flagged_names
+from ftbench.tracking.baseline import Comparison
+from ftbench.tracking.contents import flagged_names, run_link
 from ftbench.tracking.environment import redact
 from ftbench.tracking.names import MAX_TAG, cut, metric_key, model_label, setting_label
 from ftbench.tracking.scores import HEADLINE, headlines, overall_status
+from ftbench.tracking.views import LEADERBOARD, TRAINING, view_path
 from ftbench.validity import notes
 
 BEGIN = "<!-- ftbench:begin -->"
 END = "<!-- ftbench:end -->"
+BASE_BEGIN = "<!-- ftbench:base -->"
+BASE_END = "<!-- ftbench:/base -->"
+NOTE_TAG = "mlflow.note.content"
 
 _MARK = f"\\{MARK}"
 _INDENT = "&emsp;"
@@ -44,13 +49,16 @@ class RunRow:
     flagged: frozenset[str] = frozenset()
 
 
-def run_note(plan: Plan, result: Result, training: tuple[str, str] | None) -> str:
-    """Note of the benchmark run.
+def run_note(
+    plan: Plan, result: Result, training: tuple[str, str] | None, experiment_id: str
+) -> str:
+    """Note of the benchmark run; ``with_comparison`` adds the difference against the base.
 
     Args:
         plan: What was evaluated.
         result: What came out.
         training: Name and link of the training run, or None.
+        experiment_id: Of the benchmark run, whose views it links to.
 
     Returns:
         Markdown of at most 8000 characters.
@@ -66,6 +74,8 @@ def run_note(plan: Plan, result: Result, training: tuple[str, str] | None) -> st
     head = f"**{_score_line(scores, flagged) or 'no score'}**"
     asked = f"{done} of {len(result.datasets)} datasets"
     lines = [f"{head} (ftbench: {overall_status(result)}, {asked})", ""]
+    lines += [BASE_BEGIN, BASE_END, ""]
+    lines += [f"All runs: {_view_links(experiment_id)}", ""]
     if sentences := flag_lines(result.datasets):
         lines += [*(f"- {_MARK} {_cell(sentence)}" for sentence in sentences), ""]
     if training:
@@ -78,13 +88,58 @@ def run_note(plan: Plan, result: Result, training: tuple[str, str] | None) -> st
     facts += [f"- {_cell(note)}" for note in result.model.notes]
     facts += [f"- {_cell(f'{d.name}: {n}')}" for d in result.datasets for n in notes(d.subsets)]
     facts += [
-        "- Answers: `samples/` (tables), `predictions/` (all, parquet)",
+        "- Answers: `samples.html` (what is wrong, by subset), `samples/` (tables), "
+        "`predictions/` (all, parquet)",
+        "- Pictures: `plots/`",
         f"- Fingerprint: `{plan.fingerprint[:16]}`",
     ]
     command = redact(shlex.join(plan.command))
     reproduce = ["", "Reproduce:", "", "```sh", command, "```"]
     text = "\n".join([*lines, "", *facts, *reproduce])
     return text if len(text) <= MAX_TAG else cut("\n".join([*lines, "", *facts]), MAX_TAG)
+
+
+def with_comparison(note: str, line: str) -> str:
+    """A benchmark run's note with its difference against the base put in, or replaced.
+
+    Args:
+        note: As ``run_note`` made it.
+        line: Markdown of one paragraph; empty takes it out.
+    """
+    before, begin, rest = note.partition(BASE_BEGIN)
+    _, end, after = rest.partition(BASE_END)
+    if not begin or not end:
+        return note
+    section = f"{BASE_BEGIN}\n{line}\n{BASE_END}" if line else f"{BASE_BEGIN}\n{BASE_END}"
+    return before + section + after
+
+
+def comparison_line(comparison: Comparison) -> str:
+    """A comparison with the base model's run as Markdown."""
+    base = comparison.base.info
+    link = f"[{_cell(base.run_name)}]({run_link(base.experiment_id, base.run_id)})"
+    line = f"Against {link}: **{_cell(comparison.text)}**"
+    if comparison.left_out:
+        names = ", ".join(map(_cell, comparison.left_out))
+        line += f" (not compared, as the base was not asked the same: {names})"
+    return line
+
+
+def experiment_note(experiment_id: str) -> str:
+    """Description of an experiment that has none."""
+    return (
+        "Benchmark scores of fine-tuned models and their base, written by **ftbench**.\n\n"
+        f"Which is best, where, and by how much: {_view_links(experiment_id)}"
+    )
+
+
+def _view_links(experiment_id: str) -> str:
+    links = {
+        "leaderboard": view_path(experiment_id, LEADERBOARD),
+        "charts": view_path(experiment_id, LEADERBOARD, "CHART"),
+        "loss and scores": view_path(experiment_id, TRAINING, "CHART"),
+    }
+    return " · ".join(f"[{name}]({path.removeprefix('/')})" for name, path in links.items())
 
 
 def training_note(note: str, rows: list[RunRow]) -> str | None:

@@ -20,11 +20,11 @@ from filelock import FileLock
 from ftbench.errors import Problem, TrackingError
 from ftbench.plan import Plan
 from ftbench.schema import DatasetResult, Result
-from ftbench.tracking import artifacts, contents, names, store, training, views
+from ftbench.tracking import artifacts, contents, names, page, store, training, views
 from ftbench.tracking.contents import SWEEP_TAG, TrainingRun
 from ftbench.tracking.environment import mlflow_environment, redact
 from ftbench.tracking.failures import explain
-from ftbench.tracking.note import run_note
+from ftbench.tracking.note import NOTE_TAG, run_note
 from ftbench.tracking.scores import Score, details, headlines
 from ftbench.tracking.sweeps import keep_sweep_lines, sweep_tag
 
@@ -42,7 +42,8 @@ class Recorded:
     Attributes:
         run_url: The benchmark run's page. For a database, it answers while open_with runs.
         view_url: The experiment's benchmark runs with their score columns, best first.
-        training_view_url: Training and benchmark runs in one table, losses beside scores.
+        charts_url: The same as charts, with the difference against the base model.
+        training_view_url: Curves of the training runs' losses and scores.
         open_with: Command that shows the pages of a database; empty for a server.
         model_id: The LoggedModel's id.
         notes: What a reader should know, one sentence each.
@@ -52,6 +53,7 @@ class Recorded:
     experiment_id: str
     run_url: str
     view_url: str = ""
+    charts_url: str = ""
     training_view_url: str = ""
     open_with: str = ""
     model_id: str = ""
@@ -112,10 +114,10 @@ def record(plan: Plan, result: Result) -> Recorded:
     ):
         target = _open_target(plan, result)
         notes = _log_scores(target) + _log_artifacts(target)
+        shown = page.update(target.client, target.experiment_id, target.run_id, target.timestamp_ms)
         _finish(target)
-        notes += _write_back(target)
-        views.save(target.client, target.experiment_id, target.timestamp_ms)
-    return _recorded(target, notes)
+        notes += _write_back(target, shown)
+    return _recorded(target, notes, shown.charts_view)
 
 
 def _open_target(plan: Plan, result: Result) -> _Target:
@@ -174,8 +176,8 @@ def _log_scores(target: _Target) -> list[str]:
     tags = contents.run_tags(plan, result, trained)
     link = (trained.name, trained.link) if trained else None
     there = target.run.data.tags
-    note = run_note(plan, result, link)
-    tags[training.NOTE_TAG] = keep_sweep_lines(there.get(training.NOTE_TAG, ""), note)
+    note = run_note(plan, result, link, target.experiment_id)
+    tags[NOTE_TAG] = keep_sweep_lines(there.get(NOTE_TAG, ""), note)
     if plan.tracking.sweep_id:
         tags[SWEEP_TAG] = sweep_tag(there.get(SWEEP_TAG, ""), plan.tracking.sweep_id)
     target.client.log_batch(
@@ -249,14 +251,17 @@ def _finish(target: _Target) -> None:
     target.client.set_terminated(target.run_id, status, end_time=target.timestamp_ms)
 
 
-def _write_back(target: _Target) -> list[str]:
+def _write_back(target: _Target, shown: page.Page) -> list[str]:
     outcome = training.Outcome(
         target.run_id, target.experiment_id, target.model_id, target.timestamp_ms, target.result
     )
-    return training.write_back(target.client, target.plan.tracking, target.training, outcome)
+    notes = training.write_back(target.client, target.plan.tracking, target.training, outcome)
+    if target.training is not None and target.plan.tracking.write_back != "none":
+        page.draw_curve(target.client, shown, target.training.run_id)
+    return notes
 
 
-def _recorded(target: _Target, notes: list[str]) -> Recorded:
+def _recorded(target: _Target, notes: list[str], charts_view: str) -> Recorded:
     uri, experiment_id = target.plan.tracking.uri, target.experiment_id
     root = store.ui_root(uri)
     return Recorded(
@@ -264,7 +269,8 @@ def _recorded(target: _Target, notes: list[str]) -> Recorded:
         experiment_id=experiment_id,
         run_url=f"{root}/{contents.run_link(experiment_id, target.run_id)}",
         view_url=root + views.view_path(experiment_id, views.LEADERBOARD),
-        training_view_url=root + views.view_path(experiment_id, views.TRAINING),
+        charts_url=root + views.view_path(experiment_id, charts_view, "CHART"),
+        training_view_url=root + views.view_path(experiment_id, views.TRAINING, "CHART"),
         open_with=store.ui_command(uri),
         model_id=target.model_id,
         training_run_id=target.plan.tracking.training_run_id,

@@ -2,6 +2,7 @@
 
     predictions/<dataset>.parquet   one row per sample and repeat, complete
     samples/<dataset>.json          at most 2000 rows, which MLflow's pages show and compare
+    samples.html                    those rows on one page that filters them (``samples_page``)
 
 MLflow previews tables up to 50 MiB and grows slow far below that, so the table holds an even choice
 of the samples, by position alone: two runs over the same data show the same samples, whatever was
@@ -18,6 +19,7 @@ from typing import Any
 
 from ftbench.schema import DatasetResult, RunFiles, SubsetResult
 from ftbench.tracking.names import cut
+from ftbench.tracking.samples_page import PageRow
 
 MAX_TABLE_ROWS = 2000
 MAX_CELL = 4000
@@ -47,6 +49,7 @@ class WrittenSamples:
         rows: Rows of the parquet file.
         table_rows: Rows of the table.
         broken_lines: Lines that could not be read, such as the last one of a killed process.
+        page_rows: The table's samples, for the page that filters them.
     """
 
     parquet: Path
@@ -54,6 +57,7 @@ class WrittenSamples:
     rows: int
     table_rows: int
     broken_lines: int
+    page_rows: tuple[PageRow, ...] = ()
 
 
 def write_samples(
@@ -90,7 +94,8 @@ def write_samples(
     if chooser.rows:
         value = {"columns": list(TABLE_COLUMNS), "data": chooser.rows}
         table.write_text(json.dumps(value, ensure_ascii=False), encoding="utf-8")
-    return WrittenSamples(parquet, table, count, len(chooser.rows), broken)
+    page_rows = tuple(chooser.page_rows)
+    return WrittenSamples(parquet, table, count, len(chooser.rows), broken, page_rows)
 
 
 class _TableChooser:
@@ -98,6 +103,7 @@ class _TableChooser:
 
     def __init__(self, dataset: DatasetResult) -> None:
         self.rows: list[list[Any]] = []
+        self.page_rows: list[PageRow] = []
         self._total = sum(s.expected for s in dataset.subsets)
         self._is_single = len(dataset.subsets) == 1
         self._dataset = dataset.name
@@ -111,7 +117,10 @@ class _TableChooser:
         prefix = self._dataset if self._is_single else f"{self._dataset}/{subset.name}"
         for row in rows:
             if row["repeat"] == 0 and self._is_chosen(self._offsets[subset.abbr] + row["index"]):
-                self.rows.append(_table_row(f"{prefix}/{row['index']}", row))
+                sample_id = f"{prefix}/{row['index']}"
+                self.rows.append(_table_row(sample_id, row))
+                own = "" if self._is_single else subset.name
+                self.page_rows.append(PageRow(sample_id, self._dataset, own, row))
 
     def _is_chosen(self, position: int) -> bool:
         if len(self.rows) >= MAX_TABLE_ROWS:

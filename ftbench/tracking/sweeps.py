@@ -27,6 +27,7 @@ from ftbench.tracking.contents import SWEEP_TAG, run_link
 from ftbench.tracking.environment import mlflow_environment, redact
 from ftbench.tracking.failures import explain
 from ftbench.tracking.names import MAX_PARAM, MAX_TAG, cut, metric_key
+from ftbench.tracking.note import NOTE_TAG
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -74,9 +75,9 @@ def open_sweep(sweep: Sweep) -> RecordedSweep:
         if run.info.status != "RUNNING":
             client.update_run(run.info.run_id, status="RUNNING")
         jobs = f"{len(sweep.jobs)} jobs" if sweep.jobs else "its jobs"
-        if training.NOTE_TAG not in run.data.tags:
+        if NOTE_TAG not in run.data.tags:
             note = "\n".join([f"{jobs} are at work; the table comes at the end.", *_command(sweep)])
-            client.set_tag(run.info.run_id, training.NOTE_TAG, cut(note, MAX_TAG))
+            client.set_tag(run.info.run_id, NOTE_TAG, cut(note, MAX_TAG))
         return _recorded(client, sweep, run)
 
 
@@ -169,7 +170,7 @@ def _log_values(
             row.scores[name] for row in table.rows if name in row.scores
         )
     tags = {
-        training.NOTE_TAG: _note(run, sweep, table, view),
+        NOTE_TAG: _note(run, sweep, table, view),
         "ftbench.status": OK if not failed else f"{failed} of {len(table.rows)} jobs failed",
         "ftbench.best_run_id": table.winner.job.run_id if table.winner else "",
     }
@@ -296,10 +297,10 @@ def _link_jobs(client: MlflowClient, run: Run, sweep: Sweep, table: Table) -> li
     for run_id in dict.fromkeys(row.job.run_id for row in table.rows if row.job.run_id):
         try:
             tags = client.get_run(run_id).data.tags
-            there = tags.get(training.NOTE_TAG, "")
+            there = tags.get(NOTE_TAG, "")
             wanted = {
                 SWEEP_TAG: sweep_tag(tags.get(SWEEP_TAG, ""), sweep.sweep_id),
-                training.NOTE_TAG: _with_line(there, line),
+                NOTE_TAG: _with_line(there, line),
             }
             changed = {key: text for key, text in wanted.items() if tags.get(key) != text}
             if changed:

@@ -10,14 +10,13 @@ from ftbench.plan import TrackingPlan
 from ftbench.schema import OK, Result
 from ftbench.tracking.contents import FLAGGED_TAG, NOT_FLAGGED, TrainingRun, flagged_names, run_link
 from ftbench.tracking.names import loss_keys, metric_key
-from ftbench.tracking.note import RunRow, training_note
+from ftbench.tracking.note import NOTE_TAG, RunRow, training_note
 from ftbench.tracking.scores import HEADLINE, Score, headlines, overall_status
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
-NOTE_TAG = "mlflow.note.content"
 MAX_ROWS = 50
 """Benchmark runs that a training run's note lists; the newest are kept."""
 

@@ -13,7 +13,7 @@ from ftbench.logs import root_cause
 from ftbench.process import Ended
 from ftbench.runtimes.ending import EXIT_DEADLINE, count_memory_kills, judge_exit
 from ftbench.training.job import Training
-from ftbench.training.weights import Stamps, models_written, weights_in, written_between
+from ftbench.training.weights import Stamps, models_at, models_written, weights_in, written_between
 from ftbench.training_command import without_training
 
 _NUM_LAST_LINES = 15
@@ -28,11 +28,13 @@ class Before:
 
     Attributes:
         weights: Those that lay in its output folder.
+        models: Those that lay in and around it, for the message when none is written.
         started: Seconds since the epoch.
         memory_kills: As ``count_memory_kills`` counts.
     """
 
     weights: Stamps
+    models: dict[Path, Stamps]
     started: float
     memory_kills: int
 
@@ -40,7 +42,13 @@ class Before:
 def look_before(training: Training) -> Before:
     """Notes how things are; to be called right before the start."""
     weights = weights_in(training.output, training.is_adapter)
-    return Before(weights, time.time(), count_memory_kills())
+    models = models_at(_places(training))
+    return Before(weights, models, time.time(), count_memory_kills())
+
+
+def _places(training: Training) -> list[Path]:
+    """Where a training may have written instead, the likeliest first."""
+    return list(dict.fromkeys([training.output, training.output.parent, training.cwd]))
 
 
 def judge(training: Training, host: Host, ended: Ended, before: Before) -> None:
@@ -79,9 +87,9 @@ def _nothing_written(training: Training, host: Host, before: Before) -> tuple[st
     happened = f"ended with exit code 0 and wrote no weights into {training.output}"
     if before.weights:
         happened += " (those that lie there are older)"
-    parent = training.output.parent
-    places = dict.fromkeys([training.output, parent, training.cwd])
-    found = [f for f in models_written(places, before.started) if f != training.output.resolve()]
+    written = models_written(before.models, _places(training))
+    below = [folder for folder in written if training.output.resolve() in folder.parents]
+    found = below or written
     if not found:
         kind = "an adapter" if training.is_adapter else "a model"
         cure = f"let it save {kind} into {training.named}, or {training.key}=DIR where it does"

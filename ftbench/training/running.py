@@ -3,11 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import os
-import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -18,8 +16,6 @@ from filelock import FileLock, Timeout
 from rich.console import Console
 
 from ftbench import tracking
-from ftbench.checkpoint import global_step_of
-from ftbench.checkpoint.folders import TRAINER_STATE
 from ftbench.collect import failed_result
 from ftbench.config import Config, TrainingConf
 from ftbench.errors import LaunchError, PreflightError, Problem, TrackingError, TrainingError
@@ -27,12 +23,13 @@ from ftbench.host import Host
 from ftbench.plan import Plan, TrackingPlan
 from ftbench.process import Ended, run_process, stop_on_signals
 from ftbench.report import Pointers, feedback, write_reports
+from ftbench.runtimes.gpus import lent_plan
 from ftbench.schema import Reason
-from ftbench.sidecar import SIDECAR, Sidecar, read_sidecar, write_sidecar
 from ftbench.tracking import FAILED, FINISHED, KILLED, OpenRun, Settled, TrainingEnd
 from ftbench.training.job import Training
 from ftbench.training.judging import Before, judge, look_before
 from ftbench.training.leftovers import MARK, end_leftovers
+from ftbench.training.noting import note_beside, sidecar_since
 from ftbench.training_command import blot_out, without_training
 
 _NUM_LAST_LINES = 15
@@ -59,7 +56,7 @@ class Trained:
 
 def train(
     training: Training,
-    where: TrackingPlan,
+    plan: Plan,
     host: Host,
     on_line: Callable[[str], None],
     environ: Mapping[str, str] | None = None,
@@ -68,28 +65,33 @@ def train(
 
     Args:
         training: What is run.
-        where: The tracker, and the training run where the user names one.
+        plan: The evaluation that is to follow: its tracker, the training run where the user names
+            one, and the pool of GPUs where there is one, of which the training holds as many.
         host: The surroundings.
         on_line: Called with each line that it prints, without secrets.
         environ: Environment variables of the caller; None for this process's own.
 
     Raises:
         PreflightError: The tracker does not take the training run.
-        LaunchError: Another process trains into the same folder.
+        LaunchError: Another process trains into the same folder, or there are too few GPUs.
         TrainingError: It could not be started, failed, took too long, or wrote no weights.
         KeyboardInterrupt: Ctrl-C or SIGTERM, after it was stopped.
 
     Side effects: whatever the command does. Writes its log; leaves no process of it. Settles the
         training run, whatever happens, and writes the note beside the weights.
     """
-    environ = os.environ if environ is None else environ
-    with _alone(training, host), stop_on_signals():
+    environ, where = os.environ if environ is None else environ, plan.tracking
+    with (
+        sole_trainer(training, host),
+        stop_on_signals(),
+        _gpus_of_pool(plan, environ, on_line) as (gpus, handles),
+    ):
         run = _open_run(training, where, environ)
         before = look_before(training)
         settle = partial(_settle, training, where, run, before, on_line)
         try:
-            clean = _cleaner(host, environ)
-            ended = _run(training, _environment(where, run, environ), on_line, clean)
+            env = _environment(where, run, environ) | gpus
+            ended = _run(training, env, on_line, _cleaner(host, environ), handles)
             judge(training, host, ended, before)
         except TrainingError as exc:
             exit_code = exc.command_exit_code
@@ -99,7 +101,7 @@ def train(
             settle(TrainingEnd(KILLED, None, "it was interrupted", training.log))
             raise
         settled = settle(TrainingEnd(FINISHED, 0, "", training.log))
-        _note_beside(training, where, settled, before)
+        note_beside(training, where, settled, before.started)
     return Trained(settled.run_id, where.uri) if settled else Trained("", "")
 
 
@@ -139,7 +141,14 @@ def report_failure(
 
 
 @contextmanager
-def _alone(training: Training, host: Host) -> Iterator[None]:
+def sole_trainer(training: Training, host: Host) -> Iterator[None]:
+    """Holds the folder that a training writes into, so that no other ftbench trains into it.
+
+    Raises:
+        LaunchError: Another one does, or the training's own folder cannot be written.
+
+    Side effects: creates the training's own folder.
+    """
     name = sha256(str(training.output.resolve()).encode()).hexdigest()[:16]
     lock = FileLock(host.cache_dir / "locks" / f"training-{name}.lock")
     try:
@@ -157,6 +166,23 @@ def _alone(training: Training, host: Host) -> Iterator[None]:
         yield
     finally:
         lock.release()
+
+
+@contextmanager
+def _gpus_of_pool(
+    plan: Plan, environ: Mapping[str, str], on_line: Callable[[str], None]
+) -> Iterator[tuple[dict[str, str], Sequence[int]]]:
+    """Holds GPUs of ``runtime.gpu_pool``: variables that name them, and what keeps the lease.
+
+    Without a pool a training takes what it finds, as it does without ftbench.
+    """
+    if not plan.gpu_pool:
+        yield {}, ()
+        return
+    with lent_plan(plan, environ, on_line) as (held, lease):
+        names = ",".join(held.gpu_ids)
+        variables = {"CUDA_VISIBLE_DEVICES": names, "CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+        yield variables, lease.handles
 
 
 def _open_run(
@@ -196,6 +222,7 @@ def _run(
     env: dict[str, str],
     on_line: Callable[[str], None],
     clean: Callable[[bytes], bytes],
+    handles: Sequence[int],
 ) -> Ended:
     mark = uuid.uuid4().hex
     try:
@@ -207,6 +234,7 @@ def _run(
             on_line=on_line,
             timeout_s=training.timeout_s,
             grace_s=training.grace_s,
+            inherited=handles,
             passes_on=True,
             clean=clean,
         )
@@ -231,54 +259,10 @@ def _settle(
 ) -> Settled | None:
     if run is None:
         return None
-    sidecar = _sidecar_since(training.output, before.started)
+    sidecar = sidecar_since(training.output, before.started)
     if sidecar is not None and sidecar.tracking_uri in ("", where.uri):
         end = dataclasses.replace(end, logged_into=sidecar.run_id)
     settled = tracking.settle_training_run(where, run, end)
     for note in settled.notes:
         on_line(f"note: {note}")
     return settled
-
-
-def _sidecar_since(folder: Path, started: float) -> Sidecar | None:
-    """The note that this training itself, or a callback in it, wrote."""
-    try:
-        is_new = (folder / SIDECAR).stat().st_mtime >= started - 1
-    except OSError:
-        return None
-    return read_sidecar(folder) if is_new else None
-
-
-def _note_beside(
-    training: Training, where: TrackingPlan, settled: Settled | None, before: Before
-) -> None:
-    """Writes the note beside the weights, where none of this training lies there."""
-    folder = training.output
-    sidecar = _sidecar_since(folder, before.started)
-    run_id = settled.run_id if settled else ""
-    if sidecar is not None and (sidecar.run_id == run_id or not settled):
-        return
-    # An older note, and an older state of a trainer, tell of other weights.
-    (folder / SIDECAR).unlink(missing_ok=True)
-    state = folder / TRAINER_STATE
-    is_new = state.is_file() and state.stat().st_mtime >= before.started - 1
-    step = global_step_of(folder) if is_new else None
-    write_sidecar(
-        folder,
-        Sidecar(
-            run_id=run_id,
-            tracking_uri=where.uri if settled else "",
-            experiment_id=settled.experiment_id if settled else "",
-            global_step=step if sidecar is None else sidecar.global_step,
-            base_model=_base_of(training),
-            written_at=time.time(),
-        ),
-    )
-
-
-def _base_of(training: Training) -> str:
-    try:
-        config = json.loads((training.output / "adapter_config.json").read_text("utf-8"))
-        return str(config.get("base_model_name_or_path") or "")
-    except (OSError, ValueError, AttributeError):
-        return ""

@@ -19,9 +19,6 @@ _DEPTH = 3
 _MOST_FOLDERS = 2000
 """A training may run in a home folder; this many are looked at in a moment."""
 
-_CLOCKS_DIFFER_S = 2.0
-"""A file server's clock may be behind ours by this much."""
-
 Stamps = dict[str, tuple[int, int, int, int]]
 
 
@@ -52,25 +49,30 @@ def written_between(before: Stamps, after: Stamps) -> list[str]:
     return sorted(name for name, stamp in after.items() if before.get(name) != stamp)
 
 
-def models_written(places: Iterable[Path], since: float) -> list[Path]:
-    """Folders at or below some places whose weights were written lately, in natural order.
+def models_at(places: Iterable[Path]) -> dict[Path, Stamps]:
+    """Folders at or below some places that hold a model, with their weights.
 
     Args:
         places: Where to look, three levels deep; hidden folders are left out.
-        since: Seconds since the epoch.
     """
-    found = {
-        folder.resolve()
+    return {
+        folder.resolve(): weights_in(folder, True) | weights_in(folder, False)
         for place in places
         for folder in _folders(place)
-        if holds_model(folder) and _newest(folder) >= since - _CLOCKS_DIFFER_S
+        if holds_model(folder)
     }
+
+
+def models_written(before: dict[Path, Stamps], places: Iterable[Path]) -> list[Path]:
+    """Folders whose weights are new or changed, in natural order.
+
+    Args:
+        before: What ``models_at`` gave before.
+        places: As there.
+    """
+    after = models_at(places)
+    found = [f for f, stamps in after.items() if written_between(before.get(f, {}), stamps)]
     return sorted(found, key=natural_key)
-
-
-def _newest(folder: Path) -> float:
-    stamps = [*weights_in(folder, True).values(), *weights_in(folder, False).values()]
-    return max((max(stamp[:2]) for stamp in stamps), default=0) / 1e9
 
 
 def _folders(place: Path) -> Iterator[Path]:

@@ -122,11 +122,17 @@ def test_a_launch_says_what_it_ran_on(client, container_plan):
 
 
 def test_lines_arrive_as_they_are_printed(container_plan):
-    arrived: list[float] = []
-    code = "import time; print('first'); time.sleep(2); print('second')"
-    launch(container_plan(code), lambda line: arrived.append(time.monotonic()))
-    assert len(arrived) == 2
-    assert arrived[1] - arrived[0] > 1.5
+    """The program says nothing more until its first line has arrived."""
+    code = """
+import os, time
+print("first")
+while not os.path.exists(os.environ["OUTPUT_PATH"] + "/arrived"):
+    time.sleep(0.05)
+print("second")
+"""
+    plan = container_plan(code)
+    launched = launch(plan, lambda line: (plan.run_dir / "arrived").touch())
+    assert (launched.ending, launched.exit_code) == (FINISHED, 0)
 
 
 def test_the_container_is_isolated_and_every_file_is_the_users(tmp_path, container_plan):
@@ -232,19 +238,19 @@ def test_the_described_command_makes_the_same_container(client, container_plan):
 
 def test_the_deadline_lets_the_program_write_what_is_finished(client, container_plan):
     lines: list[str] = []
-    plan = container_plan(CATCHES_TERM, timeout_s=2)
+    plan = container_plan(CATCHES_TERM, timeout_s=8)
     launched = launch(plan, lines.append)
     assert (launched.ending, launched.exit_code) == (TIMED_OUT, 143)
-    assert launched.message == "stopped after timeout=2 seconds"
+    assert launched.message == "stopped after timeout=8 seconds"
     assert lines == ["ready", "finishing"]
     assert (plan.run_dir / "partial.txt").read_text() == "2 of 5"
     assert containers_of(client, plan) == []
 
 
 def test_the_deadline_kills_what_does_not_stop(container_plan):
-    launched = launch(container_plan(IGNORES_TERM, timeout_s=1, stop_grace_s=1))
+    launched = launch(container_plan(IGNORES_TERM, timeout_s=8, stop_grace_s=1))
     assert (launched.ending, launched.exit_code) == (TIMED_OUT, 137)
-    assert launched.seconds < 15
+    assert launched.seconds < 50
 
 
 def test_out_of_memory_is_told_from_other_ends(container_plan):
@@ -291,7 +297,7 @@ def test_a_signal_to_the_launcher_stops_the_container(client, container_plan, tm
         assert launcher.stdout is not None
         assert launcher.stdout.readline() == "ready\n"
         launcher.send_signal(signum)
-        said, _ = launcher.communicate(timeout=30)
+        said, _ = launcher.communicate(timeout=120)
     assert said == ("KeyboardInterrupt\n" if signum == signal.SIGINT else "Terminated\n")
     assert (plan.run_dir / "partial.txt").read_text() == "2 of 5"
     assert containers_of(client, plan) == []
@@ -321,7 +327,7 @@ def test_a_container_of_a_living_launcher_is_left_alone(client, container_plan, 
             launch(plan)
         (container,) = containers_of(client, plan)
         launcher.terminate()
-        launcher.communicate(timeout=30)
+        launcher.communicate(timeout=120)
     assert problem_of(refused) == (
         f"run folder {plan.run_dir}",
         f"container {container.name} is working on it for another ftbench",

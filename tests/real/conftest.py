@@ -15,6 +15,7 @@ from ftbench.environment import ensure_environment
 from ftbench.host import read_host
 from ftbench.schema import RunFiles
 from ftbench.workspace import run_dirs
+from tests.made_once import made_once
 
 SECRETS = {
     "HF_TOKEN": "hf_plantedSecretToken123",
@@ -86,8 +87,13 @@ def run_demo(folder: Path) -> str:
 
 @pytest.fixture(scope="session")
 def demo(eval_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Demo:
-    folder = tmp_path_factory.mktemp("demo") / "demo_workspace"
-    return Demo(folder, run_demo(folder))
+    """Shared by all tests: who writes into its folder copies it first."""
+
+    def make(folder: Path) -> None:
+        (folder / "printed.txt").write_text(run_demo(folder / "demo_workspace"))
+
+    folder = made_once(tmp_path_factory, "demo", make)
+    return Demo(folder / "demo_workspace", (folder / "printed.txt").read_text())
 
 
 @pytest.fixture(scope="session")
@@ -95,8 +101,10 @@ def stock_adapter(
     demo: Demo, eval_python: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> RunFiles:
     """What the stock ``opencompass`` command gives on the config that the adapter's run wrote."""
-    folder = tmp_path_factory.mktemp("stock")
-    run_stock(eval_python, demo.scores("adapter").opencompass_config, folder, demo.folder / "data")
+    config, data = demo.scores("adapter").opencompass_config, demo.folder / "data"
+    folder = made_once(
+        tmp_path_factory, "stock_adapter", lambda made: run_stock(eval_python, config, made, data)
+    )
     (work,) = (folder / "work").iterdir()
     return RunFiles(work)
 
@@ -116,7 +124,7 @@ def run_stock(eval_python: Path, config: Path, folder: Path, data: Path) -> None
         cwd=folder,
         check=True,
         capture_output=True,
-        timeout=300,
+        timeout=900,
     )
 
 

@@ -188,7 +188,7 @@ def in_container(
         text=True,
     )
     inspected = _inspect_running(folder / "workspace", process)
-    printed, _ = process.communicate(timeout=300)
+    printed, _ = process.communicate(timeout=900)
     assert process.returncode == 0, printed
     return InContainer(folder / "workspace", printed, inspected)
 
@@ -197,11 +197,11 @@ def _inspect_running(workspace: Path, process: subprocess.Popen[str]) -> dict[st
     import docker
 
     client = docker.from_env()
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + 300
     label = f"org.ftbench.workspace={workspace}"
     while not (found := client.containers.list(filters={"label": label})):
         assert process.poll() is None, process.communicate()[0]
-        assert time.monotonic() < deadline, "no container came within a minute"
+        assert time.monotonic() < deadline, "no container came within five minutes"
         time.sleep(0.1)
     attrs: dict[str, Any] = found[0].attrs
     client.close()

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 from mlflow import MlflowClient
 
-from ftbench.compose import quoted
+from ftbench.quoting import quoted
 from tests.browser import mlflow_server
 from tests.real.conftest import Demo
 

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from ftbench.pip_settings import read_pip_settings, uv_environment
 from ftbench.schema import RunFiles, read_result
 from ftbench.workspace import run_dirs
 from tests.real.conftest import Demo
@@ -66,7 +67,7 @@ class Installed:
             stderr=subprocess.STDOUT,
             text=True,
             check=False,
-            timeout=600,
+            timeout=900,
             **switched,  # type: ignore[call-overload]
         )
 
@@ -94,8 +95,13 @@ def _install(home: Path, demo: Demo) -> Installed:
         subprocess.run(command, check=True, capture_output=True)
     (wheel,) = home.glob("ftbench-*.whl")
     own = home / "venv" / "bin" / "python"
+    # Copied, because the files change their owner below; pip takes a minute for the same.
     subprocess.run(
-        [sys.executable, "-m", "pip", "--python", own, "install", "--quiet", wheel],
+        [
+            *(sys.executable, "-m", "uv", "pip", "install", "--quiet", "--link-mode", "copy"),
+            *("--python", own, wheel),
+        ],
+        env=uv_environment(read_pip_settings(os.environ), os.environ),
         check=True,
         capture_output=True,
     )
@@ -144,6 +150,7 @@ def test_wheel_shows_help(installed: Installed) -> None:
     shown = installed.run("-m", "ftbench.run", "--help")
     assert shown.returncode == 0, shown.stdout
     assert "  runtime=docker" in shown.stdout
+    assert "  hydra/launcher=slurm" in shown.stdout
 
 
 def test_wheel_prints_a_dry_run_and_writes_nothing(

@@ -1,8 +1,22 @@
 """Which GPUs a run gets. nvidia-smi is a script that prints what the real one does."""
 
+from pathlib import Path
+
 import pytest
 
-from ftbench.runtimes.gpus import Gpu, choose_gpus, lent_gpus, list_gpus, shortage, uuids_of
+from ftbench.errors import LaunchError
+from ftbench.runtimes.gpus import (
+    Gpu,
+    choose_gpus,
+    gpu_identity,
+    gpu_problems,
+    lent_gpus,
+    lent_plan,
+    list_gpus,
+    shortage,
+    uuids_of,
+)
+from tests.builders import make_plan
 
 A, B = "GPU-9c73eb7b-8d6d-6c0e-dc13-97873e2ede40", "GPU-c92e2d5d-4a69-f1cd-4df0-305f8606705a"
 SLICE_A = "MIG-a686709d-6dc2-542a-8851-0d2508448c10"
@@ -132,3 +146,82 @@ def test_uuids_of_keeps_names_where_no_gpu_is_seen(tmp_path):
 )
 def test_shortage_says_what_there_is(gpu_ids, found, said):
     assert shortage(gpu_ids, found) == said
+
+
+def plan_for(num_gpus, **other):
+    return make_plan(Path("/w"), num_gpus=num_gpus, **other)
+
+
+@pytest.fixture
+def locks(tmp_path):
+    return {"FTBENCH_GPU_LOCKS": str(tmp_path / "locks")}
+
+
+@pytest.mark.parametrize(
+    ("plan", "lent", "held"),
+    [
+        (plan_for(1), None, ("0",)),
+        (plan_for(2), None, ("0", "1")),
+        (plan_for(0), None, ()),
+        (plan_for(1, gpu_pool=("1", "0")), None, ("1",)),
+        (plan_for(1, gpu_ids=("1",)), None, ("1",)),
+        (plan_for(1, gpu_ids=(B,)), None, (B,)),
+        # A batch system lends one, and never another is taken; the pool of the user comes first.
+        (plan_for(1), "1", ("1",)),
+        (plan_for(1, gpu_pool=("0",)), "1", ("0",)),
+    ],
+)
+def test_a_launch_holds_the_gpus_of_its_plan(machine, locks, plan, lent, held):
+    environ = machine(TWO, **locks) | ({} if lent is None else {"CUDA_VISIBLE_DEVICES": lent})
+    with lent_plan(plan, environ, print) as (launched, lease):
+        assert launched.gpu_ids == held
+        assert launched.fingerprint == plan.fingerprint
+        assert len(lease.handles) == (len(held) and len(held) + 1)
+
+
+def test_the_second_launch_takes_the_gpu_that_is_free_by_whatever_name(machine, locks):
+    environ = machine(TWO, **locks)
+    with lent_plan(plan_for(1, gpu_pool=(A[:8],)), environ, print) as (first, _):
+        assert first.gpu_ids == (A[:8],)
+        with lent_plan(plan_for(1), environ, print) as (second, _):
+            assert second.gpu_ids == ("1",)
+
+
+def test_gpus_of_an_engine_elsewhere_are_counted(tmp_path, locks):
+    environ = {"PATH": str(tmp_path), **locks}
+    with lent_plan(plan_for(2), environ, print) as (launched, _):
+        assert launched.gpu_ids == ("0", "1")
+    with lent_plan(plan_for(1, gpu_pool=("2", "3")), environ, print) as (launched, _):
+        assert launched.gpu_ids == ("2",)
+
+
+def test_a_launch_with_too_few_gpus_is_refused(machine, locks):
+    with (
+        pytest.raises(LaunchError, match="2 are needed, and there are 1"),
+        lent_plan(plan_for(2), machine(TWO, CUDA_VISIBLE_DEVICES="1", **locks), print),
+    ):
+        pass
+
+
+def test_gpu_identity_names_what_was_held():
+    assert gpu_identity(plan_for(2, gpu_ids=("0", "1"))) == {"gpus": "0,1"}
+    assert gpu_identity(plan_for(0)) == {}
+
+
+@pytest.mark.parametrize(
+    ("plan", "said"),
+    [
+        (plan_for(2), []),
+        (plan_for(3), ["runtime.num_gpus=3: this machine shows only 0, 1\n  try: look"]),
+        (
+            plan_for(1, gpu_ids=("7",)),
+            ["runtime.gpu_ids=7: of these GPUs, this machine shows none\n  try: look"],
+        ),
+        (
+            plan_for(2, gpu_pool=("0", "7")),
+            ["runtime.gpu_pool=0,7: of these GPUs, this machine shows 0\n  try: look"],
+        ),
+    ],
+)
+def test_gpu_problems_say_what_is_missing(machine, plan, said):
+    assert [str(problem) for problem in gpu_problems(plan, machine(TWO), "look")] == said

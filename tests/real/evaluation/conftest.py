@@ -12,13 +12,19 @@ from pathlib import Path
 import pytest
 
 from ftbench.schema import Result, RunFiles, read_result
+from tests.made_once import made_once
 
 ROOT = Path(__file__).parents[3]
 PROGRAM = ROOT / "docker" / "opencompass" / "eval_entrypoint.py"
 ABBR = "tiny-ft-0123abcd"
 FINGERPRINT = "0123abcd" * 8
 
+FINISHED_DATASETS = "gsm8k,race,race:ppl,aime2025"
+"""Of the run that several modules look at."""
 
+
+# Before the tests are sorted by their markers.
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Everything in this folder needs the evaluation environment."""
     here = Path(__file__).parent
@@ -30,18 +36,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 @pytest.fixture(scope="session")
 def checkpoints(eval_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """What make_checkpoints.py makes."""
-    folder = tmp_path_factory.mktemp("checkpoints")
     script = Path(__file__).parent / "make_checkpoints.py"
-    subprocess.run(
-        [eval_python, script, folder], check=True, env={**os.environ, "OMP_NUM_THREADS": "1"}
-    )
-    return folder
+
+    def make(folder: Path) -> None:
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        subprocess.run([eval_python, script, folder], check=True, env=environment)
+
+    return made_once(tmp_path_factory, "checkpoints", make)
 
 
 @pytest.fixture(scope="session")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A few rows of each dataset in OpenCompass's layout; "B" is right for some of race."""
-    folder = tmp_path_factory.mktemp("data")
+    return made_once(tmp_path_factory, "data", write_rows)
+
+
+def write_rows(folder: Path) -> None:
     for split in ("validation", "test"):
         for name, rows in (("middle", 8), ("high", 5)):
             questions = [
@@ -64,7 +74,6 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
         {"question": f"What is {i} + {i}?", "answer": str(2 * i)} for i in range(3)
     ]
     write_lines(folder / "data" / "aime2025" / "aime2025.jsonl", sums)
-    return folder
 
 
 def write_lines(path: Path, rows: list[dict[str, object]]) -> None:
@@ -74,12 +83,17 @@ def write_lines(path: Path, rows: list[dict[str, object]]) -> None:
 
 @dataclass(frozen=True)
 class Program:
-    """Runs the evaluation program with the checkpoints and data of these tests."""
+    """Runs the evaluation program with the checkpoints and data of these tests.
+
+    Attributes:
+        command: The program and its arguments; the python comes before it.
+    """
 
     python: Path
     checkpoints: Path
     data: Path
     home: Path
+    command: tuple[str | Path, ...] = (PROGRAM,)
 
     def environment(self, output: Path, datasets: str, **variables: str) -> dict[str, str]:
         """The variables of a run; nothing of the tests' own environment but PATH.
@@ -111,7 +125,7 @@ class Program:
     def start(self, output: Path, datasets: str, **variables: str) -> subprocess.Popen[str]:
         """Starts a run."""
         return subprocess.Popen(
-            [self.python, PROGRAM],
+            [self.python, *self.command],
             env=self.environment(output, datasets, **variables),
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
@@ -125,7 +139,7 @@ class Program:
             Exit code, what was printed, and ``result.json``.
         """
         process = self.start(output, datasets, **variables)
-        printed, _ = process.communicate(timeout=300)
+        printed, _ = process.communicate(timeout=900)
         return process.returncode, printed, read_result(RunFiles(output).result)
 
 
@@ -148,25 +162,32 @@ class Finished:
 @pytest.fixture(scope="session")
 def finished(program: Program, tmp_path_factory: pytest.TempPathFactory) -> Finished:
     """Scored by rules of three kinds, and race by perplexity too, with a secret at hand."""
-    output = tmp_path_factory.mktemp("finished")
-    secrets = tmp_path_factory.mktemp("secrets")
-    (secrets / "HF_TOKEN").write_text("hf_plantedSecretToken123\n")
-    exit_code, printed, result = program.run(
-        output, "gsm8k,race,race:ppl,aime2025", SECRETS_PATH=str(secrets)
-    )
-    assert exit_code == 0, printed
-    return Finished(output, printed, result)
+
+    def make(folder: Path) -> None:
+        secrets = folder / "secrets"
+        secrets.mkdir()
+        (secrets / "HF_TOKEN").write_text("hf_plantedSecretToken123\n")
+        exit_code, printed, _ = program.run(
+            folder / "output", FINISHED_DATASETS, SECRETS_PATH=str(secrets)
+        )
+        assert exit_code == 0, printed
+        (folder / "printed.txt").write_text(printed)
+
+    folder = made_once(tmp_path_factory, "finished", make)
+    output = folder / "output"
+    result = read_result(RunFiles(output).result)
+    return Finished(output, (folder / "printed.txt").read_text(), result)
 
 
 @pytest.fixture(scope="session")
 def wait_for() -> Callable[[Callable[[], bool]], None]:
-    """Waits until a condition holds, at most a minute."""
+    """Waits until a condition holds, at most five minutes."""
     import time
 
     def wait(holds: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + 60
+        deadline = time.monotonic() + 300
         while not holds():
-            assert time.monotonic() < deadline, "it did not happen within a minute"
+            assert time.monotonic() < deadline, "it did not happen within five minutes"
             time.sleep(0.05)
 
     return wait

@@ -30,7 +30,7 @@ def said(eval_python: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
         stdout=subprocess.PIPE,
         text=True,
         check=True,
-        timeout=280,
+        timeout=900,
     )
     return dict(json.loads(ran.stdout.splitlines()[-1]))
 

@@ -64,7 +64,7 @@ def test_gpu_that_is_not_there(program: Program, tmp_path: Path) -> None:
 
 
 def test_slow_scoring_is_ended(program: Program, tmp_path: Path) -> None:
-    exit_code, _, result = program.run(tmp_path, "race", LIMIT="1", SCORING_TIMEOUT_S="0.001")
+    exit_code, _, result = program.run(tmp_path, "race", LIMIT="1", SCORING_TIMEOUT_S="1e-9")
     assert exit_code == 0
     (race,) = result.datasets
     assert race.status == FAILED

@@ -87,7 +87,7 @@ def runs(eval_python: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[st
             [eval_python, hostile.__file__, folder, str(port)],
             env=environ,
             check=True,
-            timeout=280,
+            timeout=900,
             stdout=subprocess.DEVNULL,
         )
     left = list(Path("/tmp").glob(f"mine-{port}-*"))

@@ -101,7 +101,7 @@ def printed(folder: Path, program: Program) -> list[str]:
         stdout=subprocess.PIPE,
         text=True,
         check=True,
-        timeout=120,
+        timeout=900,
     )
     return [line for line in ran.stdout.splitlines() if line.split()[:1]]
 
@@ -132,9 +132,15 @@ def test_scoring_sees_neither_secret_nor_gpu(printed: list[str], folder: Path) -
 def test_nothing_outlives_its_scoring_process(printed: list[str]) -> None:
     (line,) = of(printed, "child")
     child = int(line.split()[1])
-    time.sleep(0.2)
-    assert not Path(f"/proc/{child}").exists() or is_zombie(child)
+    deadline = time.monotonic() + 60
+    while is_alive(child):
+        assert time.monotonic() < deadline, f"{child} is still there"
+        time.sleep(0.05)
 
 
-def is_zombie(pid: int) -> bool:
-    return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] == "Z"
+def is_alive(pid: int) -> bool:
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text()
+    except OSError:
+        return False
+    return stat.rpartition(")")[2].split()[0] != "Z"

@@ -3,15 +3,26 @@
 from __future__ import annotations
 
 import json
+import shutil
 import signal
-import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 from ftbench.schema import OK, PENDING, RunFiles, read_result
-from tests.real.evaluation.conftest import ABBR, Finished, Program
+from tests.real.evaluation.conftest import ABBR, FINISHED_DATASETS, Finished, Program
+
+PENSIVE = Path(__file__).parent / "pensive_program.py"
 
 Wait = Callable[[Callable[[], bool]], None]
+
+
+def pensive(program: Program, batches: int) -> Program:
+    """The program with a model that thinks for an hour after so many batches.
+
+    Without it a model of this size is done before a busy machine sends the signal.
+    """
+    return replace(program, command=(PENSIVE, str(batches)))
 
 
 def some_predictions(output: Path) -> Callable[[], bool]:
@@ -20,26 +31,25 @@ def some_predictions(output: Path) -> Callable[[], bool]:
 
 
 def test_sigterm_leaves_progress(program: Program, tmp_path: Path, wait_for: Wait) -> None:
-    process = program.start(tmp_path, "gsm8k,race", BATCH_SIZE="1")
+    process = pensive(program, batches=4).start(tmp_path, "gsm8k,race", BATCH_SIZE="1")
     wait_for(some_predictions(tmp_path))
-    sent = time.monotonic()
     process.send_signal(signal.SIGTERM)
+    # What a launcher's stop_grace gives it, and the model thinks for longer.
     printed, _ = process.communicate(timeout=30)
-    assert time.monotonic() - sent < 2
     assert process.returncode == 143
     assert printed.splitlines()[-1] == "ftbench: stopped by SIGTERM; what is finished is kept"
     assert not RunFiles(tmp_path).result.exists()
     progress = read_result(RunFiles(tmp_path).progress)
     gsm8k, race = progress.datasets
     assert (gsm8k.status, race.status) == (PENDING, PENDING)
-    assert 4 <= gsm8k.subsets[0].completed < 12
+    assert gsm8k.subsets[0].completed == 4
     assert gsm8k.subsets[0].expected == 12
 
 
 def test_kill_and_resume_gives_the_same(
     program: Program, finished: Finished, tmp_path: Path, wait_for: Wait
 ) -> None:
-    process = program.start(tmp_path, "gsm8k,race")
+    process = pensive(program, batches=1).start(tmp_path, "gsm8k,race")
     wait_for(some_predictions(tmp_path))
     process.kill()
     process.communicate()
@@ -60,19 +70,21 @@ def test_kill_and_resume_gives_the_same(
     assert again and first["idx"] == "0"
 
 
-def test_finished_predictions_are_not_asked_again(program: Program, tmp_path: Path) -> None:
-    exit_code, _, once = program.run(tmp_path, "race")
-    assert exit_code == 0
-    (tmp_path / "results" / ABBR / "race-high.json").unlink()
-    exit_code, printed, again = program.run(tmp_path, "race")
-    assert exit_code == 0
+def test_finished_predictions_are_not_asked_again(
+    program: Program, finished: Finished, tmp_path: Path
+) -> None:
+    output = tmp_path / "output"
+    shutil.copytree(finished.output, output)
+    (output / "results" / ABBR / "race-high.json").unlink()
+    exit_code, printed, again = program.run(output, FINISHED_DATASETS)
+    assert exit_code == 0, printed
     assert "model loaded" not in printed
-    assert again.datasets == once.datasets
+    assert again.datasets == finished.result.datasets
 
 
 def test_another_evaluation_is_refused(program: Program, finished: Finished) -> None:
     process = program.start(finished.output, "race", FINGERPRINT="f" * 64)
-    printed, _ = process.communicate(timeout=30)
+    printed, _ = process.communicate(timeout=300)
     assert process.returncode == 2
     assert printed == (
         f"ftbench: {finished.output} belongs to another evaluation: its fingerprint is 0123abcd, "

@@ -37,7 +37,7 @@ def folder(eval_python: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         env=environ,
         stdout=subprocess.DEVNULL,
         check=True,
-        timeout=300,
+        timeout=900,
     )
     return folder
 
