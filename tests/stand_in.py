@@ -34,6 +34,10 @@ def once(name):
     path = Path({notes!r} + name)
     return not path.exists() and not path.write_text("")
 
+def wait_for(path):
+    while not Path(path).exists():
+        time.sleep(0.05)
+
 note("start")
 time.sleep({seconds})
 {body}
@@ -47,8 +51,8 @@ def make_stand_in(folder: Path, body: str = "", seconds: float = 0.5) -> Path:
 
     Args:
         folder: Its folder, which is created.
-        body: Python code before the end: ``limit`` tells one evaluation from another, and
-            ``once(name)`` is true the first time.
+        body: Python code before the end: ``limit`` tells one evaluation from another,
+            ``once(name)`` is true the first time, ``wait_for(path)`` waits for a file.
         seconds: How long it works.
     """
     python = folder / "bin" / "python"

@@ -118,7 +118,7 @@ def test_start_follower_has_a_session_and_a_log_of_its_own(weird_tmp_path: Path)
     code = "import os, sys; print(os.getsid(0) == os.getpid(), sys.stdin.read(), os.environ['A'])"
     command = [sys.executable, "-c", code]
     for value in ("one", "two"):
-        assert start_follower(command, {"A": value}, weird_tmp_path, log).wait(60) == 0
+        assert start_follower(command, {"A": value}, weird_tmp_path, log).wait(600) == 0
     lines = log.read_text().splitlines()
     assert lines[1::2] == ["True  one", "True  two"]
     assert log == weird_tmp_path / "_ftbench" / "watch.log"

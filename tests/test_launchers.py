@@ -6,6 +6,7 @@ import itertools
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -19,6 +20,8 @@ SMI = """\
 echo "GPU 0: NVIDIA A100-SXM4-80GB (UUID: GPU-aaaaaaaa-1)"
 echo "GPU 1: NVIDIA A100-SXM4-80GB (UUID: GPU-bbbbbbbb-2)"
 """
+
+WAITING = "waiting for 1 of the GPUs GPU-bbbbbbbb-2: other evaluations run\n"
 
 WITHOUT_PLUGINS = """
 import hydra_plugins
@@ -118,11 +121,7 @@ def test_slurm_times_leave_room() -> None:
 
 @pytest.mark.parametrize(
     ("launcher", "plugin", "extra"),
-    [
-        ("parallel", "joblib", "parallel"),
-        ("slurm", "submitit_slurm", "slurm"),
-        ("joblib", "joblib", "parallel"),
-    ],
+    [("parallel", "joblib", "parallel"), ("slurm", "submitit_slurm", "slurm")],
 )
 def test_a_missing_plugin_is_one_error_with_its_cure(
     machine: dict[str, str], tmp_path: Path, launcher: str, plugin: str, extra: str
@@ -184,14 +183,18 @@ if limit == 2 and once("killed"):
 
 @pytest.mark.slow
 def test_exactly_these_gpus_are_waited_for(machine: dict[str, str], tmp_path: Path) -> None:
-    environment = make_stand_in(tmp_path / "environment", seconds=2)
+    body = f"if limit == 1: wait_for({str(tmp_path / 'go')!r})"
+    environment = make_stand_in(tmp_path / "environment", body, seconds=0)
     first = start(machine, environment, "limit=1", "runtime.gpu_ids=[1]")
-    assert first.stdout is not None
     while not (environment / "notes").exists():
         assert first.poll() is None
-    exit_code, printed = run(machine, environment, "limit=2", "runtime.gpu_ids=[1]")
-    assert (exit_code, end(first)[0]) == (0, 0)
-    assert "waiting for 1 of the GPUs GPU-bbbbbbbb-2: other evaluations run\n" in printed
+        time.sleep(0.05)
+    second = start(machine, environment, "limit=2", "runtime.gpu_ids=[1]")
+    assert second.stdout is not None
+    while second.stdout.readline() != WAITING:
+        assert second.poll() is None
+    (tmp_path / "go").touch()
+    assert (end(first)[0], end(second)[0]) == (0, 0)
     (one, two) = periods(environment)
     assert (one[:2], two[:2]) == ((1, "1"), (2, "1"))
     assert one[3] <= two[2]

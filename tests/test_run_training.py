@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import subprocess
 import sys
 import time
 from dataclasses import dataclass, replace
@@ -277,16 +278,20 @@ def test_the_note_beside_the_weights_is_this_trainings_own(trainer: Trainer) -> 
     assert note.base_model == str(trainer.world.folder / "base")
 
 
-def test_two_trainings_into_one_folder_do_not_mix(trainer: Trainer) -> None:
-    config = make_config(training__command="true")
-    with (
-        sole_trainer(plan_training(config, trainer.world.host), trainer.world.host),
-        pytest.raises(LaunchError) as caught,
-    ):
-        trainer.run()
-    (problem,) = caught.value.problems
-    assert problem.tried == f"training into {trainer.out}"
-    assert problem.happened == "another ftbench does so right now"
+def test_a_training_that_outlives_its_ftbench_is_joined_by_no_other(trainer: Trainer) -> None:
+    training = plan_training(make_config(training__command="true"), trainer.world.host)
+    with sole_trainer(training, trainer.world.host) as handle:
+        orphan = subprocess.Popen(["sleep", "600"], pass_fds=[handle])
+    try:
+        with pytest.raises(LaunchError) as caught:
+            trainer.run()
+        (problem,) = caught.value.problems
+        assert problem.tried == f"training into {trainer.out}"
+        assert problem.happened == "another training does so right now"
+    finally:
+        orphan.kill()
+        orphan.wait()
+    assert trainer.run().exit_code == 0
 
 
 def test_a_training_takes_gpus_of_the_pool_that_nobody_holds(

@@ -23,7 +23,6 @@ _NOT_SHOWN = re.compile(
     r"|flag_above|download|training\..*|.*(_dir|_name|_path|_id|output|logging|report_to|push_to).*",
     re.IGNORECASE,
 )
-_TWICE = {"train.lora_r": "adapter.r", "train.lora_alpha": "adapter.lora_alpha"}
 
 
 def differing_params(params: Sequence[Mapping[str, str]]) -> list[str]:
@@ -33,17 +32,25 @@ def differing_params(params: Sequence[Mapping[str, str]]) -> list[str]:
         params: Of each run; those of base models are left out by the caller.
 
     Returns:
-        At most 8 names. A word that is different in every run names it and is left out; what the
-        setting's label says is not said twice.
+        At most 8 names. A word that is different in every run names it and is left out; what one
+        param says, such as the setting's label, no second one says again.
     """
     names = dict.fromkeys(name for own in params for name in own)
     found = [name for name in names if _tells_apart(name, params)]
     settings = {own.get("setting", "") for own in params}
     groups = [[own for own in params if own.get("setting", "") == one] for one in settings]
     kept = [name for name in found if not _is_in_label(name, found, groups)]
-    kept = [name for name in kept if _TWICE.get(name) not in kept]
     order = {name: index for index, name in enumerate(_FIRST)}
-    return sorted(kept, key=lambda name: order.get(name, len(order)))[:MAX_SHOWN]
+    kept.sort(key=lambda name: order.get(name, len(order)))
+    telling: dict[tuple[int, ...], str] = {}
+    for name in kept:
+        telling.setdefault(_partition([own.get(name, "") for own in params]), name)
+    return list(telling.values())[:MAX_SHOWN]
+
+
+def _partition(values: Sequence[str]) -> tuple[int, ...]:
+    """Which runs have the same value, whatever it is."""
+    return tuple(values.index(value) for value in values)
 
 
 def _tells_apart(name: str, params: Sequence[Mapping[str, str]]) -> bool:

@@ -75,11 +75,11 @@ def run_note(
     asked = f"{done} of {len(result.datasets)} datasets"
     lines = [f"{head} (ftbench: {overall_status(result)}, {asked})", ""]
     lines += [BASE_BEGIN, BASE_END, ""]
-    lines += [f"All runs: {_view_links(experiment_id)}", ""]
     if sentences := flag_lines(result.datasets):
         lines += [*(f"- {_MARK} {_cell(sentence)}" for sentence in sentences), ""]
     if training:
         lines += [f"Training run: [{_cell(training[0])}]({training[1]})", ""]
+    lines += [f"All runs: {_view_links(experiment_id)}", ""]
     lines += _score_table(result)
     if result.failure:
         lines += ["", f"Failed: {_cell(result.failure.message)}"]

@@ -20,9 +20,9 @@ MAX_TAG = 20_000
 
 _FIXED_COLUMNS = {
     "0": 73,
-    "attributes.`Run Name`": 320,
-    "runDateAndNestInfo": 140,
-    "duration": 80,
+    "attributes.`Run Name`": 300,
+    "runDateAndNestInfo": 125,
+    "duration": 70,
 }
 """The page's own columns and their widths in pixels, the check box first."""
 
@@ -92,8 +92,10 @@ def bars(section_name: str, key: str, title: str = "") -> dict[str, Any]:
     return {**_card("BAR", section_name, key, title), "metricKey": key, "runsCountToCompare": 20}
 
 
-def curve(section_name: str, key: str, title: str = "") -> dict[str, Any]:
-    """A metric over steps, a line per run."""
+def curve(
+    section_name: str, key: str, title: str = "", *, has_points: bool = False
+) -> dict[str, Any]:
+    """A metric over steps, a line per run; with points where a line may have but one."""
     return {
         **_card("LINE", section_name, key, title),
         "metricKey": key,
@@ -103,8 +105,7 @@ def curve(section_name: str, key: str, title: str = "") -> dict[str, Any]:
         "scaleType": "linear",
         "lineSmoothness": 0,
         "useGlobalLineSmoothing": False,
-        # A single evaluation is a line of one point.
-        "displayPoints": True,
+        "displayPoints": has_points,
     }
 
 

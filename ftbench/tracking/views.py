@@ -62,7 +62,7 @@ class Group:
     Attributes:
         key: Value of their GROUP_TAG.
         base_run_id: Benchmark run of the base model; empty when there is none yet.
-        title: Base model and setting.
+        title: Setting and base model.
     """
 
     key: str
@@ -138,7 +138,7 @@ def _groups(evaluations: Sequence[Run]) -> tuple[Group, ...]:
     titles: dict[str, str] = {}
     for run in evaluations:
         key, params = group_of(run.data.params), run.data.params
-        titles[key] = f"{params.get('base_model', '')} · {params.get('setting', '')}"
+        titles[key] = f"{params.get('setting', '')} · {params.get('base_model', '')}"
         best = bases.get(key)
         if is_base(run) and (
             best is None or len(headline_scores(run)) > len(headline_scores(best))
@@ -226,10 +226,11 @@ def _headline_order(keys: Sequence[str]) -> list[str]:
 
 def _leaderboard(known: Known, search: str, baseline_run_id: str) -> dict[str, Any]:
     scores = _headline_order(known.headline_keys)
-    columns = {f"metrics.`{key}`": 110 for key in scores}
-    columns |= {f"params.`{key}`": 130 for key in known.params}
-    columns |= {_DIFFERENCE: 380, _FLAGGED: 110, _STATUS: 110}
-    sections = [view_state.section(_SCORES, columns=3, height=300)]
+    columns = {f"metrics.`{key}`": 84 for key in scores}
+    # The page puts metrics before params before tags; narrow ones leave the differences in sight.
+    columns |= {f"params.`{key}`": 118 if key == "setting" else 76 for key in known.params}
+    columns |= {_DIFFERENCE: 400, _FLAGGED: 90, _STATUS: 90}
+    sections = [view_state.section(_SCORES, columns=3, height=380)]
     cards = [view_state.bars(_SCORES, key, key.removeprefix(HEADLINE)) for key in scores]
     if baseline_run_id:
         sections += [view_state.section(_AGAINST, columns=1, height=520)]
@@ -252,7 +253,9 @@ def _training(known: Known) -> dict[str, Any]:
     columns |= {"tags.`ftbench.kind`": 110, _FLAGGED: 110, _STATUS: 110}
     sections = [view_state.section(title, columns=3, height=320)]
     cards = [view_state.curve(title, key) for key in losses[:1]]
-    cards += [view_state.curve(title, key, key.removeprefix(HEADLINE)) for key in scores]
+    cards += [
+        view_state.curve(title, key, key.removeprefix(HEADLINE), has_points=True) for key in scores
+    ]
     # Benchmark runs have no steps: among the curves they would be points at 0.
     search = "tags.`ftbench.kind` = 'train'" if known.has_scored_training else ""
     return {**view_state.table(search, columns), **_with_details(sections, cards, known)}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from ftbench.errors import Problem, TrainingError
 from ftbench.host import Host, command_line
 from ftbench.logs import root_cause
 from ftbench.process import Ended
+from ftbench.quoting import quoted
 from ftbench.runtimes.ending import EXIT_DEADLINE, count_memory_kills, judge_exit
 from ftbench.training.job import Training
 from ftbench.training.weights import Stamps, models_at, models_written, weights_in, written_between
@@ -108,8 +108,7 @@ def _evaluating(host: Host, training: Training, folder: Path) -> str:
     ]
     text = str(folder)
     is_plain = all(c.isalnum() or c in "/._-" for c in text)
-    quoted = text if is_plain else json.dumps(text, ensure_ascii=False)
-    return command_line((*rest, f"{training.key}={quoted}"))
+    return command_line((*rest, f"{training.key}={text if is_plain else quoted(text)}"))
 
 
 def _failure(training: Training, happened: str, cure: str, exit_code: int | None) -> TrainingError:

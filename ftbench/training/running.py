@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import fcntl
 import os
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -10,9 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from hashlib import sha256
-from pathlib import Path
 
-from filelock import FileLock, Timeout
 from rich.console import Console
 
 from ftbench import tracking
@@ -82,7 +81,7 @@ def train(
     """
     environ, where = os.environ if environ is None else environ, plan.tracking
     with (
-        sole_trainer(training, host),
+        sole_trainer(training, host) as folder,
         stop_on_signals(),
         _gpus_of_pool(plan, environ, on_line) as (gpus, handles),
     ):
@@ -91,18 +90,26 @@ def train(
         settle = partial(_settle, training, where, run, before, on_line)
         try:
             env = _environment(where, run, environ) | gpus
-            ended = _run(training, env, on_line, _cleaner(host, environ), handles)
+            ended = _run(training, env, on_line, _cleaner(host, environ), (folder, *handles))
             judge(training, host, ended, before)
-        except TrainingError as exc:
-            exit_code = exc.command_exit_code
-            settle(TrainingEnd(FAILED, exit_code, exc.problems[0].happened, training.log))
-            raise
-        except KeyboardInterrupt:
-            settle(TrainingEnd(KILLED, None, "it was interrupted", training.log))
+        except BaseException as exc:
+            settle(_bad_end(training, exc))
             raise
         settled = settle(TrainingEnd(FINISHED, 0, "", training.log))
-        note_beside(training, where, settled, before.started)
+        try:
+            note_beside(training, where, settled, before.started)
+        except OSError as exc:
+            on_line(f"note: {exc.filename} cannot be written: {exc.strerror}")
     return Trained(settled.run_id, where.uri) if settled else Trained("", "")
+
+
+def _bad_end(training: Training, error: BaseException) -> TrainingEnd:
+    if isinstance(error, KeyboardInterrupt):
+        return TrainingEnd(KILLED, None, "it was interrupted", training.log)
+    if isinstance(error, TrainingError):
+        happened = error.problems[0].happened
+        return TrainingEnd(FAILED, error.command_exit_code, happened, training.log)
+    return TrainingEnd(FAILED, None, f"{type(error).__name__}: {error}", training.log)
 
 
 def go_on_with(trained: Trained, config: Config, host: Host) -> tuple[Config, Host]:
@@ -141,31 +148,38 @@ def report_failure(
 
 
 @contextmanager
-def sole_trainer(training: Training, host: Host) -> Iterator[None]:
-    """Holds the folder that a training writes into, so that no other ftbench trains into it.
+def sole_trainer(training: Training, host: Host) -> Iterator[int]:
+    """Holds the folder that a training writes into, so that no other one writes into it.
+
+    Yields:
+        An open file; a process that inherits it holds the folder while it lives, so that a training
+        which outlives its ftbench (``kill -9``) is not joined by another.
 
     Raises:
-        LaunchError: Another one does, or the training's own folder cannot be written.
+        LaunchError: Another training holds it, or the training's own folder cannot be written.
 
     Side effects: creates the training's own folder.
     """
     name = sha256(str(training.output.resolve()).encode()).hexdigest()[:16]
-    lock = FileLock(host.cache_dir / "locks" / f"training-{name}.lock")
+    path = host.cache_dir / "locks" / f"training-{name}.lock"
     try:
         training.folder.mkdir(parents=True, exist_ok=True)
-        Path(lock.lock_file).parent.mkdir(parents=True, exist_ok=True)
-        lock.acquire(timeout=0)
-    except Timeout as exc:
-        tried, happened = f"training into {training.output}", "another ftbench does so right now"
-        cure = f"wait for it, or another folder for each: {training.key}=DIR"
-        raise LaunchError(Problem(tried, happened, cure)) from exc
+        path.parent.mkdir(parents=True, exist_ok=True)
+        handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o644)
     except OSError as exc:
         happened = f"it cannot be written: {exc.strerror or exc}"
         raise LaunchError(Problem(f"folder {exc.filename}", happened, "workspace=DIR")) from exc
     try:
-        yield
+        fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as exc:
+        os.close(handle)
+        tried, happened = f"training into {training.output}", "another training does so right now"
+        cure = f"wait for it, or a folder for each: {training.key}=DIR"
+        raise LaunchError(Problem(tried, happened, cure)) from exc
+    try:
+        yield handle
     finally:
-        lock.release()
+        os.close(handle)
 
 
 @contextmanager
@@ -239,7 +253,7 @@ def _run(
             clean=clean,
         )
     except OSError as exc:
-        problem = Problem(training.shown, f"cannot be started: {exc.strerror or exc}")
+        problem = Problem(training.shown, f"cannot be run: {exc.strerror or exc}")
         raise TrainingError(problem) from exc
     except KeyboardInterrupt:
         end_leftovers(mark)

@@ -56,4 +56,4 @@ class Source(Protocol):
         """
 
     def finished(self, candidate: Candidate) -> None:
-        """Is told of a candidate that is evaluated, or left for good."""
+        """Is told of a candidate that is evaluated."""

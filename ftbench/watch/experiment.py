@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -13,6 +14,12 @@ from ftbench.tracking import TrainedRun
 from ftbench.watch.candidates import Candidate, Scan
 from ftbench.watch.folder import content_key
 from ftbench.watch.readiness import Readiness, State
+
+_SHARE = 0.1
+"""Of its time a watcher asks the tracker at most: a large experiment takes many requests."""
+
+_QUICK_S = 0.5
+"""What takes less is no burden."""
 
 
 class ExperimentSource:
@@ -27,6 +34,7 @@ class ExperimentSource:
         cache: JSON file that remembers hashes of unchanged files.
         may_be_away: A tracker that does not answer is asked again at the next look.
         say: Takes a line for the user.
+        clock: A monotonic clock, in seconds.
     """
 
     def __init__(
@@ -39,6 +47,7 @@ class ExperimentSource:
         cache: Path,
         may_be_away: bool,
         say: Callable[[str], None],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._uri = uri
         self._experiment = experiment
@@ -48,24 +57,37 @@ class ExperimentSource:
         self._cache = cache
         self._may_be_away = may_be_away
         self._say = say
+        self._clock = clock
+        self._last: Scan | None = None
+        self._next_at = 0.0
         self._away = ""
         self._told: set[str] = set()
 
     def scan(self, has_writer_ended: bool) -> Scan | None:
-        """See ``Source.scan``.
+        """See ``Source.scan``: what the tracker says now, or said a moment ago.
 
         Raises:
             ConfigError: MLflow does not understand the filter.
             LaunchError: The tracker cannot be asked, where that is not to be waited for.
         """
+        began = self._clock()
+        if self._last is not None and began < self._next_at and not has_writer_ended:
+            return self._last
         try:
             found = tracking.find_trained(self._uri, self._experiment, self._where)
         except TrackingError as exc:
             self._tell_away(exc)
+            self._last = None
             return None
         if self._away:
             self._say("the tracker answers again")
             self._away = ""
+        self._last = self._look(found)
+        took = self._clock() - began
+        self._next_at = began + took / _SHARE if took > _QUICK_S else 0.0
+        return self._last
+
+    def _look(self, found: list[TrainedRun]) -> Scan:
         ready: list[Candidate] = []
         changing: list[str] = []
         broken: list[tuple[str, str]] = []

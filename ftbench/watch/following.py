@@ -171,7 +171,6 @@ class Follower:
     def _leave(self, candidate: Candidate) -> None:
         if candidate.name not in self._failed:
             self._failed[candidate.name] = None
-            self._source.finished(candidate)
         account = self._ledger.account(candidate.key)
         self._once(
             f"{candidate.name}: left after {account.failures} failed tries, the last with exit "
@@ -211,6 +210,7 @@ class Follower:
         if code == 0:
             self._evaluated.append(candidate.name)
             self._known_done.add(candidate.name)
+            self._pending.discard(candidate.name)
             self._say(f"{candidate.name}: evaluated")
             self._source.finished(candidate)
         elif has_gone:

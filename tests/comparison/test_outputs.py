@@ -6,6 +6,7 @@ import json
 import re
 from dataclasses import replace
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from rich.console import Console
@@ -39,6 +40,12 @@ def board(count: int = 6) -> Comparison:
         for n in range(1, count)
     ]
     return compare([run("base", *(single(name, 5.0) for name in "abcde")), *runs], 0)
+
+
+@pytest.fixture(scope="module")
+def drawn() -> dict[str, dict[str, str]]:
+    """The pictures of both; drawing takes a while."""
+    return {"two": drawings(two()), "board": drawings(board())}
 
 
 def printed(comparison: Comparison, width: int = 80) -> str:
@@ -119,6 +126,30 @@ def test_json_has_every_number_unrounded() -> None:
     assert value["runs"][1]["gained_most"][0]["subset"] == "law"
 
 
+def keys_of(value: object) -> set[str]:
+    """Every key of our own in a JSON value; ids and names of settings are none."""
+    if isinstance(value, list):
+        return {key for item in value for key in keys_of(item)}
+    if not isinstance(value, dict):
+        return set()
+    named = {"scores", "differing", "not_averaged"}
+    own = set(value)
+    for key, item in value.items():
+        items = list(item.values()) if key in named and isinstance(item, dict) else item
+        own |= keys_of(items)
+    return own
+
+
+def test_json_has_the_keys_that_the_documentation_describes() -> None:
+    text = (Path(__file__).parents[2] / "docs" / "compare.md").read_text(encoding="utf-8")
+    section = text.partition("\n## JSON\n")[2]
+    described = {
+        name for span in re.findall(r"`([^`]+)`", section) for name in re.findall(r"\w+", span)
+    }
+    missing = keys_of(json.loads(comparison_json(two()))) - described
+    assert missing == set()
+
+
 class _Page(HTMLParser):
     """Elements and texts of a page, and whether every element is closed."""
 
@@ -150,9 +181,11 @@ class _Page(HTMLParser):
         self.texts.append(data)
 
 
-@pytest.mark.parametrize("comparison", [two(), board()], ids=["two", "board"])
-def test_page_is_whole_and_loads_nothing(comparison: Comparison) -> None:
-    text = comparison_page(comparison, drawings(comparison))
+@pytest.mark.parametrize(("name", "comparison"), [("two", two()), ("board", board())])
+def test_page_is_whole_and_loads_nothing(
+    name: str, comparison: Comparison, drawn: dict[str, dict[str, str]]
+) -> None:
+    text = comparison_page(comparison, drawn[name])
     page = _Page(text)
     assert page.open == []
     assert page.elements.isdisjoint({"script", "link", "iframe", "object", "embed"})
@@ -176,13 +209,13 @@ def test_page_escapes_everything() -> None:
     assert _Page(text).open == []
 
 
-def test_incomparable_scores_are_not_drawn() -> None:
-    assert "99.0" not in drawings(two())["Scores"]
+def test_incomparable_scores_are_not_drawn(drawn: dict[str, dict[str, str]]) -> None:
+    assert "99.0" not in drawn["two"]["Scores"]
 
 
-def test_pictures_follow_what_there_is_to_draw() -> None:
-    assert list(drawings(two())) == ["Scores", "Subsets of mmlu"]
-    assert list(drawings(board())) == [
+def test_pictures_follow_what_there_is_to_draw(drawn: dict[str, dict[str, str]]) -> None:
+    assert list(drawn["two"]) == ["Scores", "Subsets of mmlu"]
+    assert list(drawn["board"]) == [
         "Scores",
         "Scores over training steps",
         "Settings and scores",

@@ -10,7 +10,15 @@ from hypothesis import strategies as st
 
 from ftbench.plan import TrackingPlan
 from ftbench.schema import FAILED, Reason
-from ftbench.tracking.note import BEGIN, END, RunRow, run_note, training_note
+from ftbench.tracking.note import (
+    BEGIN,
+    END,
+    RunRow,
+    experiment_note,
+    run_note,
+    training_note,
+    with_comparison,
+)
 from ftbench.validity import flagged
 from tests.tracking_fixtures import (
     cut_off_gsm8k,
@@ -22,6 +30,13 @@ from tests.tracking_fixtures import (
     subset,
 )
 
+VIEWS = "#/experiments/1/runs?viewStateShareKey="
+LINKS = (
+    f"[leaderboard]({VIEWS}ftbench&workflowType=machine_learning)"
+    f" · [charts]({VIEWS}ftbench&workflowType=machine_learning&compareRunsMode=CHART)"
+    f" · [loss and scores]({VIEWS}ftbench-training&workflowType=machine_learning"
+    "&compareRunsMode=CHART)"
+)
 ROW = RunRow("a_b · greedy", "#/experiments/1/runs/r1", "ok", {"avg": 54.0, "mmlu": 62.3})
 
 
@@ -30,10 +45,15 @@ def test_run_note_says_scores_training_run_and_command(tmp_path: Path) -> None:
     plan = plan_of(tmp_path, TrackingPlan("none"), result, Path("/runs/sft"))
     plan = replace(plan, command=("python", "-m", "ftbench.run", "datasets=[gsm8k]"))
 
-    assert run_note(plan, result, ("my_training", "#/experiments/1/runs/t1")) == (
+    assert run_note(plan, result, ("my_training", "#/experiments/1/runs/t1"), "1") == (
         "**avg 25.00, gsm8k 25.00** (ftbench: ok, 1 of 1 datasets)\n"
         "\n"
+        "<!-- ftbench:base -->\n"
+        "<!-- ftbench:/base -->\n"
+        "\n"
         "Training run: [my\\_training](#/experiments/1/runs/t1)\n"
+        "\n"
+        f"All runs: {LINKS}\n"
         "\n"
         "| dataset | score | what it is | samples"
         " | truncated | empty | unextracted | tokens | status |\n"
@@ -42,7 +62,9 @@ def test_run_note_says_scores_training_run_and_command(tmp_path: Path) -> None:
         "\n"
         "- Model: `sft`, base `tiny/base-model`\n"
         "- Setting: greedy, first 8\n"
-        "- Answers: `samples/` (tables), `predictions/` (all, parquet)\n"
+        "- Answers: `samples.html` (what is wrong, by subset), `samples/` (tables), "
+        "`predictions/` (all, parquet)\n"
+        "- Pictures: `plots/`\n"
         "- Fingerprint: `f0f0f0f0f0f0f0f0`\n"
         "\n"
         "Reproduce:\n"
@@ -57,7 +79,7 @@ def test_run_note_says_why_there_is_no_score(tmp_path: Path) -> None:
     lost = dataset("gsm8k", (subset("gsm8k", "gsm8k", None, 16, status=FAILED),), status=FAILED)
     result = result_of(lost, failure=Reason("model", "no <weights>"))
 
-    note = run_note(plan_of(tmp_path, TrackingPlan("none"), result), result, None)
+    note = run_note(plan_of(tmp_path, TrackingPlan("none"), result), result, None, "1")
 
     assert note.startswith("**no score** (ftbench: failed, 0 of 1 datasets)\n")
     assert (
@@ -69,13 +91,20 @@ def test_run_note_says_why_there_is_no_score(tmp_path: Path) -> None:
 
 def test_run_note_shows_groups_flags_and_what_is_not_known(tmp_path: Path) -> None:
     result = result_of(grouped_mmlu(), cut_off_gsm8k())
-    note = run_note(plan_of(tmp_path, TrackingPlan("none"), result), flagged(result, 0.05), None)
+    note = run_note(
+        plan_of(tmp_path, TrackingPlan("none"), result), flagged(result, 0.05), None, "1"
+    )
 
     assert note.startswith(
         "**avg 35.00&nbsp;\\*, mmlu 45.00, gsm8k 25.00&nbsp;\\*** (ftbench: ok, 2 of 2 datasets)\n"
         "\n"
+        "<!-- ftbench:base -->\n"
+        "<!-- ftbench:/base -->\n"
+        "\n"
         "- \\* gsm8k: 7 of 16 answers (44 %) reached the generation limit\n"
         "- \\* gsm8k: its score is rule-only: what the rules do not accept counts as wrong\n"
+        "\n"
+        f"All runs: {LINKS}\n"
         "\n"
         "| dataset | score | weighted by samples | what it is | samples"
         " | truncated | empty | unextracted | tokens | status |\n"
@@ -98,9 +127,33 @@ def test_run_note_has_no_credentials_and_fits(tmp_path: Path) -> None:
     plan = replace(plan, command=("x", "tracking.uri=http://me:pw@host", "y" * 9000))
 
     short = replace(plan, command=plan.command[:2])
-    assert "tracking.uri=http://host" in run_note(short, result, None)
-    assert "Reproduce" not in run_note(plan, result, None)
-    assert len(run_note(plan, result, None)) <= 8000
+    assert "tracking.uri=http://host" in run_note(short, result, None, "1")
+    assert "Reproduce" not in run_note(plan, result, None, "1")
+    assert len(run_note(plan, result, None, "1")) <= 8000
+
+
+def test_comparison_stands_below_the_scores_and_is_replaced(tmp_path: Path) -> None:
+    result = result_of(gsm8k(25.0))
+    note = run_note(plan_of(tmp_path, TrackingPlan("none"), result), result, None, "1")
+
+    once = with_comparison(note, "Against b: **+1.0**")
+    assert once.splitlines()[1:5] == [
+        "",
+        "<!-- ftbench:base -->",
+        "Against b: **+1.0**",
+        "<!-- ftbench:/base -->",
+    ]
+    assert with_comparison(once, "Against c") == with_comparison(note, "Against c")
+    assert with_comparison(once, "") == note
+    assert with_comparison("Somebody's words.", "Against b") == "Somebody's words."
+
+
+def test_experiment_note_leads_to_the_views() -> None:
+    assert experiment_note("1") == (
+        "Benchmark scores of fine-tuned models and their base, written by **ftbench**.\n"
+        "\n"
+        f"Which is best, where, and by how much: {LINKS}"
+    )
 
 
 def test_training_note_adds_one_section_and_replaces_it() -> None:

@@ -142,9 +142,12 @@ def test_a_benchmark_run_holds_everything_once(store: Store) -> None:
         "logs/infer/deep.log",
         "logs/launch.log",
         "plan.json",
+        "plots/scores.svg",
+        "plots/subsets-mmlu.svg",
         "predictions/gsm8k.parquet",
         "predictions/mmlu.parquet",
         "report.md",
+        "samples.html",
         "samples/gsm8k.json",
         "samples/mmlu.json",
         "summary.json",
@@ -163,6 +166,7 @@ def test_a_benchmark_run_is_tagged_for_search(store: Store) -> None:
         {"path": "samples/gsm8k.json", "type": "table"},
     ]
     assert tags.pop("mlflow.note.content").startswith("**avg 39.58, mmlu 54.17, gsm8k 25.00**")
+    assert len(tags.pop("ftbench.comparable")) == 12
     tags.pop("ftbench.version.ftbench", None)  # only where ftbench is installed
     assert tags == {
         "mlflow.runName": "qwen-sft/checkpoint-500 · greedy, first 8",
@@ -497,6 +501,8 @@ def test_views_are_saved_with_the_experiment(store: Store) -> None:
     root = f"http://127.0.0.1:5000/#/experiments/{recorded.experiment_id}/runs"
     assert recorded.run_url == f"{root}/{recorded.run_id}"
     assert recorded.view_url == (f"{root}?viewStateShareKey=ftbench&workflowType=machine_learning")
+    charts = "viewStateShareKey=ftbench&workflowType=machine_learning&compareRunsMode=CHART"
+    assert recorded.charts_url == f"{root}?{charts}"
     assert recorded.open_with.endswith(f"-m mlflow ui --backend-store-uri {store.uri}")
 
 

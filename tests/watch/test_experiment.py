@@ -22,18 +22,26 @@ class Tracker:
         self.runs: list[TrainedRun] = []
         self.error: TrackingError | None = None
         self.said: list[str] = []
+        self.now = 1000.0
+        self.takes_s = 0.0
+        self.asked = 0
         self._cache = folder / "hashes.json"
         monkeypatch.setattr(tracking, "find_trained", self._find)
 
     def _find(self, uri: str, experiment: str, where: str) -> list[TrainedRun]:
         assert (uri, experiment, where) == ("http://m:5000", "mine", "metrics.loss < 1")
+        self.asked += 1
+        self.now += self.takes_s
         if self.error:
             raise self.error
         return self.runs
 
     def source(self, since: float = 0, may_be_away: bool = True) -> ExperimentSource:
         where = ("http://m:5000", "mine", "metrics.loss < 1", since)
-        return ExperimentSource(*where, Readiness(0), self._cache, may_be_away, self.said.append)
+        readiness = Readiness(0)
+        return ExperimentSource(
+            *where, readiness, self._cache, may_be_away, self.said.append, lambda: self.now
+        )
 
 
 @pytest.fixture
@@ -127,3 +135,14 @@ def test_filter_that_cannot_be_read_is_a_wrong_setting(tracker: Tracker) -> None
     tracker.error.__cause__ = Refused()
     with pytest.raises(ConfigError):
         tracker.source().scan(False)
+
+
+def test_large_experiment_is_asked_a_tenth_of_the_time(tracker: Tracker) -> None:
+    tracker.runs = [run("a", artifact="x")]
+    tracker.takes_s = 2.0
+    source = tracker.source()
+    first = source.scan(False)
+    tracker.now += 17.9
+    assert (source.scan(False), tracker.asked) == (first, 1)
+    tracker.now += 0.1
+    assert (source.scan(False), tracker.asked) == (first, 2)

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from ftbench.checkpoint.kept import keep, list_kept
 from ftbench.sidecar import Sidecar, write_sidecar
 from ftbench.watch.candidates import Scan
 from ftbench.watch.folder import CHECKPOINTS, FINAL, FolderSource, Selection
@@ -170,6 +171,26 @@ def test_kept_copy_stands_in_for_a_checkpoint_that_was_rotated_away(output: Outp
     after = source.scan(False)
     assert [(c.name, c.key) for c in after.ready] == [(c.name, c.key) for c in before.ready]
     assert after.ready[0].folder == kept
+
+
+def test_kept_copy_comes_first_while_the_trainer_may_delete_the_checkpoint(
+    output: Output,
+) -> None:
+    checkpoint = output.write("checkpoint-1", 1)
+    kept = keep(checkpoint)
+    (during,), (after,) = output.scan().ready, output.scan(has_ended=True).ready
+    assert (during.folder, after.folder) == (kept, checkpoint)
+    assert during.key == after.key
+
+
+def test_kept_copy_goes_when_its_evaluation_is_finished(output: Output) -> None:
+    checkpoint = output.write("checkpoint-1", 1)
+    keep(checkpoint)
+    source = output.source()
+    (candidate,) = source.scan(False).ready
+    source.finished(candidate)
+    assert list_kept(output.path) == []
+    assert checkpoint.is_dir()
 
 
 def test_folder_that_is_not_there_holds_nothing(output: Output) -> None:

@@ -150,7 +150,7 @@ def test_failure_is_tried_again_and_then_left(watcher: Watcher) -> None:
     assert tally == Tally(("two",), ("one",), False)
     assert watcher.listed("computing").count("one") == 3
     assert watcher.listed("computed") == ["two"]
-    assert watcher.models.finished_names == ["two", "one"]
+    assert watcher.models.finished_names == ["two"]
     log = watcher.folder / "logs" / "one-key-of-o.log"
     assert watcher.said[-1] == (
         "one: left after 3 failed tries, the last with exit code 5 "
