@@ -3,7 +3,7 @@
 Run as a program it takes the picture of an experiment's page that the README shows:
 
     scripts/screenshot TRACKING_URI EXPERIMENT PNG [--view ftbench-training] [--mode CHART]
-    scripts/screenshot http://127.0.0.1:5000 ftbench docs/mlflow.png
+    scripts/screenshot http://127.0.0.1:5000 ftbench docs/img/mlflow-leaderboard.png
 
 The tracking URI is that of a server, or of a sqlite database, which is then served for the picture.
 Source of the protocol: Chrome DevTools Protocol, ``--remote-debugging-pipe`` (messages are JSON,

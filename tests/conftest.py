@@ -7,6 +7,7 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -16,11 +17,23 @@ REAL = ("opencompass", "container", "mlflow_server", "browser", "slurm", "slow")
 """Markers of the tests that ``scripts/test --fast`` leaves out."""
 
 ONE_A_MACHINE = ("container", "slurm")
-"""Markers of tests that share names in the container engine, or Slurm's daemons: one group each."""
+"""Markers, and groups, of tests that share names in the container engine, or Slurm's daemons."""
 
-TOGETHER = {"test_main_job": "demo", "test_mlflow_page": "demo", "test_wheel": "container"}
-"""Groups of other tests by their module; else a module, which shares its fixtures, is a group. One
-test of the demo writes into its database, whose pages others open."""
+TOGETHER = {
+    "test_bad_input": "container",
+    "test_confinement": "container",
+    "test_docker_runtime": "container",
+    "test_gpu_keeper": "container",
+    "test_image_build": "container",
+    "test_interrupted_container": "container",
+    "test_main_job": "demo",
+    "test_main_job_container": "container",
+    "test_mlflow_page": "demo",
+    "test_slurm": "slurm",
+    "test_wheel": "container",
+}
+"""Groups of modules that share something; any other module is a group, for it shares its fixtures.
+One test of the demo writes into its database, whose pages others open."""
 
 FIRST = ("demo", "test_truth", "container", "slurm", "test_catalogue_regenerated")
 """Groups that begin first, the longest at the front: what begins last should be short, or a worker
@@ -54,15 +67,47 @@ def eval_image() -> str:
     return image_name("cpu")
 
 
-# Before pytest-xdist looks at the groups.
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Prepares the tests that run real things; those of logic alone stay as they are."""
     real = [item for item in items if any(item.get_closest_marker(name) for name in REAL)]
     _skip_without_engine(real)
-    _group(real)
+    for item in real:
+        _check_group(item)
     rank = {name: place for place, name in enumerate(FIRST)}
-    items.sort(key=lambda item: rank.get(_group_of(item), len(rank)))
+    items.sort(key=lambda item: rank.get(group_of(item.nodeid), len(rank)))
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With ``--dist loadscope`` a worker runs a group of tests, one after another.
+
+    By the module's name, not by pytest-xdist's own mark: its 3.8.0 cannot tell the marks to its
+    scheduler any more (pytest 9.2.0).
+    """
+    if config.getvalue("dist") != "loadscope":
+        return None
+    from xdist.scheduler import LoadScopeScheduling
+
+    class Groups(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return group_of(nodeid)
+
+    # In the order of the tests, not by the number of tests in a group.
+    config.option.loadscopereorder = False
+    return Groups(config, log)
+
+
+def group_of(nodeid: str) -> str:
+    """The group of a test."""
+    module = Path(nodeid.partition("::")[0]).stem
+    return TOGETHER.get(module, module)
+
+
+def _check_group(item: pytest.Item) -> None:
+    """What there is one of must not be used by two workers."""
+    for name in ONE_A_MACHINE:
+        if item.get_closest_marker(name) and group_of(item.nodeid) != name:
+            raise pytest.UsageError(f"{item.nodeid}: TOGETHER must name its module: {name}")
 
 
 def _skip_without_engine(items: list[pytest.Item]) -> None:
@@ -74,20 +119,6 @@ def _skip_without_engine(items: list[pytest.Item]) -> None:
     if reason:
         for item in wanted:
             item.add_marker(pytest.mark.skip(reason=f"no container engine answers: {reason}"))
-
-
-def _group(items: list[pytest.Item]) -> None:
-    """Says which tests one worker runs, one after another (``--dist loadgroup``)."""
-    for item in items:
-        module = item.path.stem
-        groups = [name for name in ONE_A_MACHINE if item.get_closest_marker(name)]
-        groups += [TOGETHER.get(module, module)]
-        item.add_marker(pytest.mark.xdist_group(groups[0]))
-
-
-def _group_of(item: pytest.Item) -> str:
-    mark = item.get_closest_marker("xdist_group")
-    return str(mark.args[0]) if mark else ""
 
 
 def _why_no_engine() -> str:

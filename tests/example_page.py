@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -84,12 +84,13 @@ ADAPTERS = (
 )
 
 
-def fill(folder: Path, uri: str = "", rows: int = 4) -> str:
+def fill(folder: Path, uri: str = "", rows: int = 4, adapters: Sequence[Adapter] = ADAPTERS) -> str:
     """Makes the run folders and records them.
 
     Args:
         folder: An empty folder for adapters, run folders and, without ``uri``, the database.
         uri: Tracking URI to record into.
+        adapters: Which to evaluate.
         rows: Samples of each MMLU subset; the other datasets have 25 times as many.
 
     Returns:
@@ -101,7 +102,7 @@ def fill(folder: Path, uri: str = "", rows: int = 4) -> str:
         EXPERIMENT, artifact_location=(folder / "mlruns").as_uri()
     )
     trained: dict[str, str] = {}
-    for number, (adapter, setting) in enumerate(_evaluations()):
+    for number, (adapter, setting) in enumerate(_evaluations(adapters)):
         run_id = None
         if adapter is not None:
             if adapter.run not in trained:
@@ -114,12 +115,12 @@ def fill(folder: Path, uri: str = "", rows: int = 4) -> str:
     return uri
 
 
-def _evaluations() -> Iterator[tuple[Adapter | None, str]]:
+def _evaluations(adapters: Sequence[Adapter]) -> Iterator[tuple[Adapter | None, str]]:
     """Adapters first, the base in between: its differences then reach those before it too."""
     for setting in SETTINGS:
-        yield ADAPTERS[0], setting
+        yield adapters[0], setting
         yield None, setting
-        yield from ((adapter, setting) for adapter in ADAPTERS[1:])
+        yield from ((adapter, setting) for adapter in adapters[1:])
 
 
 def _train(client: MlflowClient, experiment_id: str, adapter: Adapter) -> str:

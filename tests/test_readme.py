@@ -49,4 +49,4 @@ def test_readme_options_compose(span: str) -> None:
 def test_readme_has_what_the_tests_above_look_for() -> None:
     assert len(LINES) == 5
     assert len(SPANS) >= 14
-    assert (ROOT / "docs" / "mlflow.png").is_file()
+    assert (ROOT / "docs" / "img" / "mlflow-leaderboard.png").is_file()

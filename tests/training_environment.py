@@ -39,8 +39,9 @@ def ensure_training_python(cache_dir: Path) -> Path:
 
 def training_variables() -> dict[str, str]:
     """The environment of a training: ftbench from this checkout, nothing of another training."""
+    own = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "RANK"))}
     return {
-        **os.environ,
+        **own,
         "PYTHONPATH": str(PROJECT),
         "OMP_NUM_THREADS": "1",
         "HF_HUB_OFFLINE": "1",

@@ -50,6 +50,12 @@ def kept_folder(output_dir: Path) -> Path:
     return output_dir / OWN_FOLDER / "kept"
 
 
+def origin(folder: Path) -> Path:
+    """The checkpoint that a kept one stands for, there or not; any other folder is its own."""
+    output_dir = folder.parent.parent.parent
+    return output_dir / folder.name if folder.parent == kept_folder(output_dir) else folder
+
+
 def list_kept(output_dir: Path) -> list[Path]:
     """The kept checkpoints of a trainer's output folder, in natural order."""
     return list_checkpoints(kept_folder(output_dir))
@@ -57,7 +63,7 @@ def list_kept(output_dir: Path) -> list[Path]:
 
 def release(kept: Path) -> None:
     """Lets go of a checkpoint that was kept; any other folder stays as it is."""
-    if kept.parent == kept_folder(kept.parent.parent.parent):
+    if origin(kept) != kept:
         shutil.rmtree(kept, ignore_errors=True)
 
 

@@ -10,6 +10,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from ftbench.checkpoint.kept import origin
 from ftbench.plan import Plan
 from ftbench.schema import DatasetResult
 
@@ -57,6 +58,7 @@ def model_label(plan: Plan) -> str:
     path = plan.model.adapter or plan.model.base_folder
     if path is None:
         return plan.model.base
+    path = origin(path)
     if _GENERIC_FOLDER.fullmatch(path.name) and path.parent.name:
         return f"{path.parent.name}/{path.name}"
     return path.name

@@ -20,9 +20,9 @@ MAX_TAG = 20_000
 
 _FIXED_COLUMNS = {
     "0": 73,
-    "attributes.`Run Name`": 300,
-    "runDateAndNestInfo": 125,
-    "duration": 70,
+    "attributes.`Run Name`": 290,
+    "runDateAndNestInfo": 120,
+    "duration": 60,
 }
 """The page's own columns and their widths in pixels, the check box first."""
 

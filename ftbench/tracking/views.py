@@ -226,10 +226,9 @@ def _headline_order(keys: Sequence[str]) -> list[str]:
 
 def _leaderboard(known: Known, search: str, baseline_run_id: str) -> dict[str, Any]:
     scores = _headline_order(known.headline_keys)
-    columns = {f"metrics.`{key}`": 84 for key in scores}
-    # The page puts metrics before params before tags; narrow ones leave the differences in sight.
-    columns |= {f"params.`{key}`": 118 if key == "setting" else 76 for key in known.params}
-    columns |= {_DIFFERENCE: 400, _FLAGGED: 90, _STATUS: 90}
+    columns = {f"metrics.`{key}`": 88 for key in scores} | {_DIFFERENCE: 420}
+    columns |= {f"params.`{key}`": 125 if key == "setting" else 90 for key in known.params}
+    columns |= {_FLAGGED: 100, _STATUS: 100}
     sections = [view_state.section(_SCORES, columns=3, height=380)]
     cards = [view_state.bars(_SCORES, key, key.removeprefix(HEADLINE)) for key in scores]
     if baseline_run_id:

@@ -218,6 +218,8 @@ class Follower:
             self._say(f"{candidate.name}: it has gone while it was evaluated (exit code {code})")
         elif is_failure:
             self._tell_failure(candidate, code)
+        else:
+            self._say(f"{candidate.name}: interrupted; next time it goes on where it stopped")
 
     def _tell_failure(self, candidate: Candidate, code: int) -> None:
         account = self._ledger.account(candidate.key)

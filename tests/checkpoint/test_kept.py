@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from ftbench.checkpoint import hash_weights, holds_adapter
-from ftbench.checkpoint.kept import keep, list_kept, release
+from ftbench.checkpoint.kept import keep, list_kept, origin, release
 from tests.checkpoint.folders import make_adapter
 
 
@@ -68,3 +68,8 @@ def test_release_deletes_what_was_kept_and_nothing_else(checkpoint: Path) -> Non
     release(kept)
     assert holds_adapter(checkpoint)
     assert not kept.exists()
+
+
+def test_origin_of_a_kept_checkpoint_is_where_the_trainer_had_it(checkpoint: Path) -> None:
+    assert origin(keep(checkpoint)) == checkpoint
+    assert origin(checkpoint) == checkpoint

@@ -13,7 +13,7 @@ import pytest
 
 from ftbench.environment import ensure_environment
 from ftbench.host import read_host
-from ftbench.schema import RunFiles
+from ftbench.schema import OK, RunFiles, read_result
 from ftbench.workspace import run_dirs
 from tests.made_once import made_once
 
@@ -131,6 +131,27 @@ def run_stock(eval_python: Path, config: Path, folder: Path, data: Path) -> None
 def contents(folder: Path) -> dict[str, object]:
     """Every JSON file of a folder, by its stem."""
     return {path.stem: json.loads(path.read_text()) for path in sorted(folder.glob("*.json"))}
+
+
+def assert_equals_stock(ours: RunFiles, stock: RunFiles) -> None:
+    """Same predictions, same results, and the scores of the summary are those of the files.
+
+    What our program notes beside OpenCompass's results, for the samples, has a key of its own.
+    """
+    (model,) = (path.name for path in ours.results.iterdir())
+    results = contents(stock.results / model)
+    assert len(results) == 58
+    found = contents(ours.results / model)
+    for value in found.values():
+        value.pop("ftbench", None)  # type: ignore[attr-defined]
+    assert found == results
+    assert contents(ours.predictions / model) == contents(stock.predictions / model)
+    result = read_result(ours.summary)
+    scores = {s.abbr: (s.status, s.score) for d in result.datasets for s in d.subsets}
+    assert scores == {abbr: (OK, value["accuracy"]) for abbr, value in results.items()}  # type: ignore[index]
+    mmlu = [value["accuracy"] for abbr, value in results.items() if abbr != "gsm8k"]  # type: ignore[index]
+    assert result.datasets[0].score == pytest.approx(sum(mmlu) / 57, abs=1e-12)
+    assert result.datasets[0].aggregation == "mean of 57 subsets"
 
 
 def assert_no_secret(*places: Path) -> int:

@@ -1,4 +1,4 @@
-"""The main job, every part real: OpenCompass, a trained adapter, a process or container, MLflow.
+"""The main job, every part real: OpenCompass, a trained adapter, a process, MLflow.
 
 The models, their data and their scores are those of ``python -m ftbench.demo``.
 """
@@ -6,19 +6,12 @@ The models, their data and their scores are those of ``python -m ftbench.demo``.
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
-import time
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from ftbench.image import image_name
-from ftbench.schema import OK, RunFiles, read_result, read_samples
-from tests.real.conftest import SECRETS, Demo, assert_no_secret, contents, run_demo
+from ftbench.schema import RunFiles, read_result, read_samples
+from tests.real.conftest import SECRETS, Demo, assert_equals_stock, assert_no_secret, run_demo
 
 pytestmark = [pytest.mark.opencompass, pytest.mark.slow]
 
@@ -83,27 +76,6 @@ def test_local_runtime_gives_what_the_stock_command_gives(
     assert_equals_stock(demo.scores("adapter"), stock_adapter)
 
 
-def assert_equals_stock(ours: RunFiles, stock: RunFiles) -> None:
-    """Same predictions, same results, and the scores of the summary are those of the files.
-
-    What our program notes beside OpenCompass's results, for the samples, has a key of its own.
-    """
-    (model,) = (path.name for path in ours.results.iterdir())
-    results = contents(stock.results / model)
-    assert len(results) == 58
-    found = contents(ours.results / model)
-    for value in found.values():
-        value.pop("ftbench", None)  # type: ignore[attr-defined]
-    assert found == results
-    assert contents(ours.predictions / model) == contents(stock.predictions / model)
-    result = read_result(ours.summary)
-    scores = {s.abbr: (s.status, s.score) for d in result.datasets for s in d.subsets}
-    assert scores == {abbr: (OK, value["accuracy"]) for abbr, value in results.items()}  # type: ignore[index]
-    mmlu = [value["accuracy"] for abbr, value in results.items() if abbr != "gsm8k"]  # type: ignore[index]
-    assert result.datasets[0].score == pytest.approx(sum(mmlu) / 57, abs=1e-12)
-    assert result.datasets[0].aggregation == "mean of 57 subsets"
-
-
 def test_scores_stand_on_the_training_run(demo: Demo) -> None:
     from mlflow import MlflowClient
 
@@ -140,113 +112,3 @@ def test_samples_are_a_table_in_mlflow(demo: Demo, tmp_path: Path) -> None:
 def test_demo_leaves_no_secret_anywhere(demo: Demo) -> None:
     assert not [name for name, secret in SECRETS.items() if secret in demo.printed]
     assert assert_no_secret(demo.folder) > 300
-
-
-@dataclass(frozen=True)
-class InContainer:
-    """One evaluation in a container, with secrets forwarded.
-
-    Attributes:
-        workspace: What it left.
-        inspected: What the engine knew of the container while it ran.
-    """
-
-    workspace: Path
-    printed: str
-    inspected: dict[str, Any]
-
-    @property
-    def files(self) -> RunFiles:
-        (folder,) = (self.workspace / "benchmark_results").iterdir()
-        return RunFiles(folder)
-
-
-@pytest.fixture(scope="module")
-def in_container(
-    demo: Demo, eval_image: str, tmp_path_factory: pytest.TempPathFactory
-) -> InContainer:
-    folder = tmp_path_factory.mktemp("container")
-    command = [
-        *(sys.executable, "-m", "ftbench.run"),
-        f"model.adapter={demo.adapter}",
-        "datasets=[mmlu,gsm8k]",
-        "runtime.num_gpus=0",
-        # A network, so that secrets are forwarded at all.
-        "runtime.network=bridge",
-        f"data_dir={demo.folder / 'data'}",
-        "backend.max_out_len=64",
-        f"workspace={folder / 'workspace'}",
-        f"tracking.uri=sqlite:///{folder}/mlflow.db",
-    ]
-    assert eval_image == image_name("cpu")
-    process = subprocess.Popen(
-        command,
-        env={**os.environ, **SECRETS},
-        cwd=folder,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
-    inspected = _inspect_running(folder / "workspace", process)
-    printed, _ = process.communicate(timeout=900)
-    assert process.returncode == 0, printed
-    return InContainer(folder / "workspace", printed, inspected)
-
-
-def _inspect_running(workspace: Path, process: subprocess.Popen[str]) -> dict[str, Any]:
-    import docker
-
-    client = docker.from_env()
-    deadline = time.monotonic() + 300
-    label = f"org.ftbench.workspace={workspace}"
-    while not (found := client.containers.list(filters={"label": label})):
-        assert process.poll() is None, process.communicate()[0]
-        assert time.monotonic() < deadline, "no container came within five minutes"
-        time.sleep(0.1)
-    attrs: dict[str, Any] = found[0].attrs
-    client.close()
-    return attrs
-
-
-@pytest.mark.container
-def test_docker_runtime_gives_what_the_stock_command_gives(
-    in_container: InContainer, stock_adapter: RunFiles
-) -> None:
-    assert_equals_stock(in_container.files, stock_adapter)
-
-
-@pytest.mark.container
-def test_container_is_isolated(in_container: InContainer) -> None:
-    config = in_container.inspected["HostConfig"]
-    assert config["ReadonlyRootfs"] is True
-    assert config["CapDrop"] == ["ALL"]
-    assert config["SecurityOpt"] == ["no-new-privileges:true"]
-    assert config["PidsLimit"] == 4096
-    user = in_container.inspected["Config"]["User"]
-    assert user == f"{os.getuid()}:{os.getgid()}"
-    writable = [m["Destination"] for m in in_container.inspected["Mounts"] if m["RW"]]
-    assert writable == [str(in_container.files.root)]
-
-
-@pytest.mark.container
-def test_container_run_leaves_no_secret_anywhere(in_container: InContainer) -> None:
-    targets = [mount["Destination"] for mount in in_container.inspected["Mounts"]]
-    assert "/run/ftbench-secrets" in targets
-    said = in_container.printed + json.dumps(in_container.inspected)
-    assert not [name for name, secret in SECRETS.items() if secret in said]
-    # The workspace, mlflow.db and the artifacts beside it.
-    assert assert_no_secret(in_container.workspace.parent) > 190
-
-
-@pytest.mark.container
-def test_container_run_is_recorded_with_its_image(in_container: InContainer) -> None:
-    from mlflow import MlflowClient
-
-    client = MlflowClient(tracking_uri=f"sqlite:///{in_container.workspace.parent}/mlflow.db")
-    experiment = client.get_experiment_by_name("ftbench")
-    assert experiment is not None
-    (run,) = client.search_runs([experiment.experiment_id])
-    assert run.data.tags["ftbench.image_digest"] == in_container.inspected["Image"]
-    assert run.data.tags["ftbench.version.opencompass"] == "0.5.4"
-    assert len(run.data.tags["ftbench.adapter_sha256"]) == 64
-    assert run.info.status == "FINISHED"

@@ -71,6 +71,7 @@ def test_cut_shows_that_it_cut() -> None:
     [
         ("/runs/qwen-sft", "qwen-sft"),
         ("/runs/qwen-sft/checkpoint-500", "qwen-sft/checkpoint-500"),
+        ("/runs/qwen-sft/_ftbench/kept/checkpoint-500", "qwen-sft/checkpoint-500"),
         ("/runs/qwen-sft/adapter", "qwen-sft/adapter"),
         (None, "tiny/base-model"),
     ],

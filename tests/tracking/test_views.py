@@ -47,9 +47,9 @@ def test_leaderboard_shows_benchmark_runs_best_first() -> None:
         "metrics.`bench/avg`",
         "metrics.`bench/arc`",
         "metrics.`bench/mmlu`",
+        "tags.`ftbench.vs_base`",
         "params.`setting`",
         "params.`adapter.r`",
-        "tags.`ftbench.vs_base`",
         "tags.`ftbench.flagged`",
         "tags.`ftbench.status`",
     ]

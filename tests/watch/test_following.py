@@ -311,6 +311,7 @@ def test_signal_is_passed_on_and_what_it_ended_is_no_failure(watcher: Watcher) -
     sender.join()
     assert tally == Tally((), (), True)
     assert watcher.listed("computed") == []
+    assert watcher.said[-1] == "one: interrupted; next time it goes on where it stopped"
     account = Ledger(watcher.folder / "ledger.jsonl").account("key-of-one")
     assert (account.is_done, account.failures) == (False, 0)
     watcher.stop = Stop()

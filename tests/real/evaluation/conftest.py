@@ -23,8 +23,6 @@ FINISHED_DATASETS = "gsm8k,race,race:ppl,aime2025"
 """Of the run that several modules look at."""
 
 
-# Before the tests are sorted by their markers.
-@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Everything in this folder needs the evaluation environment."""
     here = Path(__file__).parent

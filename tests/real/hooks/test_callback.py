@@ -36,8 +36,8 @@ def trained(demo: Demo, train: Train) -> Trained:
 def test_each_model_is_evaluated_once(trained: Trained) -> None:
     # The final model is the last checkpoint's, byte for byte.
     assert trained.watched.splitlines()[-1].endswith("] 2 evaluated"), trained.watched
-    names = [run.data.params["adapter"] for run in trained.runs("eval")]
-    assert [name.rpartition("/")[2] for name in names] == ["checkpoint-2", "checkpoint-4"]
+    names = [run.info.run_name.partition(" ")[0] for run in trained.runs("eval")]
+    assert names == ["out/checkpoint-2", "out/checkpoint-4"]
 
 
 def test_a_deleted_checkpoint_is_evaluated_and_let_go(trained: Trained) -> None:
