@@ -21,11 +21,12 @@ from ftbench.errors import Problem, TrackingError
 from ftbench.plan import Plan
 from ftbench.schema import DatasetResult, Result
 from ftbench.tracking import artifacts, contents, names, page, store, training, views
-from ftbench.tracking.contents import TrainingRun
+from ftbench.tracking.contents import SWEEP_TAG, TrainingRun
 from ftbench.tracking.environment import mlflow_environment, redact
 from ftbench.tracking.failures import explain
 from ftbench.tracking.note import NOTE_TAG, run_note
 from ftbench.tracking.scores import Score, details, headlines
+from ftbench.tracking.sweeps import keep_sweep_lines, sweep_tag
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -174,7 +175,11 @@ def _log_scores(target: _Target) -> list[str]:
     params, notes = _new_params(target.run, contents.run_params(plan, trained))
     tags = contents.run_tags(plan, result, trained)
     link = (trained.name, trained.link) if trained else None
-    tags[NOTE_TAG] = run_note(plan, result, link, target.experiment_id)
+    there = target.run.data.tags
+    note = run_note(plan, result, link, target.experiment_id)
+    tags[NOTE_TAG] = keep_sweep_lines(there.get(NOTE_TAG, ""), note)
+    if plan.tracking.sweep_id:
+        tags[SWEEP_TAG] = sweep_tag(there.get(SWEEP_TAG, ""), plan.tracking.sweep_id)
     target.client.log_batch(
         target.run_id,
         metrics=[_metric(target, score, digests) for score in headlines(result)],
