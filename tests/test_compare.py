@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -108,3 +110,13 @@ def test_folders_are_compared_without_importing_anything_heavy(
         check=False,
     )
     assert done.stdout.splitlines()[-1:] == ["[]"], done.stderr
+
+
+def test_what_is_no_file_is_written_to_and_not_replaced(folders: list[str], tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(pipe.read_text)
+        assert main([*folders, "--markdown", str(pipe)]) == 0
+        assert "mmlu" in reading.result(60)
+    assert pipe.is_fifo()
