@@ -113,7 +113,13 @@ def record(plan: Plan, result: Result) -> Recorded:
     ):
         target = _open_target(plan, result)
         notes = _log_scores(target) + _log_artifacts(target)
-        shown = page.update(target.client, target.experiment_id, target.run_id, target.timestamp_ms)
+        shown = page.update(
+            target.client,
+            target.experiment_id,
+            target.run_id,
+            target.timestamp_ms,
+            is_written_back=_is_written_back(target),
+        )
         _finish(target)
         notes += _write_back(target, shown)
     return _recorded(target, notes, shown.charts_view)
