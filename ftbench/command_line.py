@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import argparse
+import contextlib
 import os
 import sys
+import time
+from collections.abc import Callable
 from pathlib import Path
 
 import hydra
 from hydra._internal.utils import get_args_parser
 from hydra.core.hydra_config import HydraConfig
-from hydra.types import RunMode
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 from rich.console import Console
 
+from ftbench.adapter_lists import expand_lists
 from ftbench.compose import (
     COMPOSE_ERRORS,
     check_sweep,
     compose_config,
+    find_setting,
+    override,
+    plan_sweep,
     register_schema,
     to_config,
 )
@@ -24,27 +31,22 @@ from ftbench.config_checks import HELP, closest_key
 from ftbench.dataset_options import in_hydras_words
 from ftbench.errors import EXIT_CONFIG, ConfigError, FtbenchError, Problem
 from ftbench.explain import explain
+from ftbench.host import read_host
 from ftbench.launchers import register_resolvers
+from ftbench.null_adapter import base_for_null
 from ftbench.paths import conf_dir
+from ftbench.plan import TrackingPlan
+from ftbench.planning import plan_tracking
+from ftbench.process import stop_on_signals
+from ftbench.sweep import Job, Sweep
+from ftbench.sweep_driver import announce, conclude, running_sweep
 from ftbench.tracking import export_credentials
-
-EXIT_BUG = 1
+from ftbench.training_command import without_secrets
+from ftbench.training_link import link_training
 
 EXIT_INTERRUPTED = 130
 
 _HYDRA_FLAGS = ("hydra_help", "shell_completion", "cfg", "info")
-
-
-class JobFailed(Exception):
-    """One job of a sweep did not end well; what went wrong is printed already.
-
-    Args:
-        exit_code: The job's. It outlives the way back from a launcher's own process.
-    """
-
-    def __init__(self, exit_code: int) -> None:
-        super().__init__(exit_code)
-        self.exit_code = exit_code
 
 
 def run_command() -> None:
@@ -53,31 +55,42 @@ def run_command() -> None:
     os.environ["HYDRA_FULL_ERROR"] = "1"
     register_schema()
     register_resolvers()
-    codes: list[int] = []
     try:
         # Hydra prints settings and writes them into a sweep's folder: no password is among them.
         sys.argv[1:] = [_without_credentials(argument) for argument in sys.argv[1:]]
+        host = read_host()
+        command = without_secrets(host.command, host.secrets.values())
         sys.argv[1:] = flags_first(sys.argv[1:])
-        _check_first(sys.argv[1:])
-        sys.argv[1:] = list(map(in_hydras_words, sys.argv[1:]))
-        hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(
-            lambda cfg: _job(cfg, codes)
-        )()
+        args = get_args_parser().parse_args(sys.argv[1:])
+        is_shown = any(getattr(args, flag) for flag in _HYDRA_FLAGS)
+        if not is_shown:
+            sys.argv[1:] = _checked(sys.argv[1:])
+        is_sweep = _is_sweep(args) and not is_shown
+        code = _run_sweep(command) if is_sweep else _run_hydra(_single)
     except FtbenchError as exc:
         _print_error(exc)
-        codes.append(exc.exit_code)
-    except JobFailed as exc:
-        # Of jobs that a launcher runs in other processes, only the first failure comes back.
-        codes = codes or [exc.exit_code]
+        code = exc.exit_code
     except KeyboardInterrupt:
-        codes = codes if EXIT_INTERRUPTED in codes else [*codes, EXIT_INTERRUPTED]
+        code = EXIT_INTERRUPTED
     except COMPOSE_ERRORS as exc:
         overrides = get_args_parser().parse_args(sys.argv[1:]).overrides
         _print_error(ConfigError(explain(" ".join(overrides), exc)))
-        codes.append(EXIT_CONFIG)
-    if len(codes) > 1:
-        print(_sweep_summary(codes))
-    sys.exit(max(codes, default=0))
+        code = EXIT_CONFIG
+    sys.exit(code)
+
+
+def _run_hydra(task: Callable[[DictConfig, list[int]], None]) -> int:
+    """Hands over to Hydra, which calls the task once per job.
+
+    Returns:
+        The exit code that the task left; 0 when it ran elsewhere, or not at all.
+    """
+    codes: list[int] = []
+    sys.argv[1:] = list(map(in_hydras_words, sys.argv[1:]))
+    hydra.main(version_base="1.3", config_path=str(conf_dir()), config_name="config")(
+        lambda cfg: task(cfg, codes)
+    )()
+    return max(codes, default=0)
 
 
 def _without_credentials(argument: str) -> str:
@@ -103,47 +116,128 @@ def flags_first(argv: list[str]) -> list[str]:
     return [*(argument for argument in argv if argument not in settings), *settings]
 
 
-def _check_first(argv: list[str]) -> None:
-    """Composes by itself first: Hydra alone stops at the first problem."""
+def _is_sweep(args: argparse.Namespace) -> bool:
+    return bool(args.multirun) or "hydra.mode=MULTIRUN" in args.overrides
+
+
+def _checked(argv: list[str]) -> list[str]:
+    """Arguments with lists of adapters spelled out, of which Hydra will accept all.
+
+    Hydra alone stops at the first problem.
+
+    Raises:
+        ConfigError: Listing everything that is wrong.
+    """
     args = get_args_parser().parse_args(argv)
-    if any(getattr(args, flag) for flag in _HYDRA_FLAGS):
-        return
     config_dir = Path(args.config_dir) if args.config_dir else None
-    is_sweep = args.multirun or "hydra.mode=MULTIRUN" in args.overrides
-    check = check_sweep if is_sweep else compose_config
-    check(args.overrides, config_dir, args.config_name or "config")
+    config_name = args.config_name or "config"
+    host = read_host()
+
+    def tracking_uri() -> str:
+        given = find_setting("tracking.uri", args.overrides, config_dir, config_name)
+        return host.tracking_store(given)
+
+    expanded = expand_lists(args.overrides, _is_sweep(args), host.cwd, tracking_uri)
+    for note in expanded.notes:
+        _say(note)
+    problems = list(expanded.problems)
+    settings = list(expanded.arguments)
+    try:
+        base = base_for_null(settings, host.cwd, tracking_uri)
+        if base and not find_setting("model.base", settings, config_dir, config_name):
+            settings.append(override("model.base", base))
+    except FtbenchError as exc:
+        problems += exc.problems
+    check = check_sweep if _is_sweep(args) else compose_config
+    try:
+        check(settings, config_dir, config_name)
+    except ConfigError as exc:
+        # What was to say the model is among the problems already.
+        problems += [p for p in exc.problems if not (problems and p.tried == "model")]
+    if problems:
+        raise ConfigError(problems)
+    flags = [argument for argument in argv if argument not in args.overrides]
+    return [*flags, *settings]
 
 
-def _sweep_summary(codes: list[int]) -> str:
-    """One line on jobs that ran in this process; Hydra's own last words name the first failure."""
-    failed = [f"#{job} (exit code {code})" for job, code in enumerate(codes) if code]
-    text = f"Sweep: {len(codes) - len(failed)} of {len(codes)} jobs are complete"
-    return f"{text}; not complete: {', '.join(failed)}" if failed else text
-
-
-def _job(cfg: DictConfig, codes: list[int]) -> None:
+def _single(cfg: DictConfig, codes: list[int]) -> None:
     from ftbench.run import evaluate
 
-    code = EXIT_BUG
     try:
-        code = evaluate(to_config(cfg)).exit_code
-    except FtbenchError as exc:
-        _print_error(exc)
-        code = exc.exit_code
-    except KeyboardInterrupt:
-        code = EXIT_INTERRUPTED
-        raise
+        codes.append(evaluate(to_config(cfg)).exit_code)
     except COMPOSE_ERRORS as exc:
         # Composing is over: this is a defect, which must not pass for a wrong configuration.
         raise RuntimeError(f"unexpected: {exc}") from exc
-    finally:
-        codes.append(code)
-    if not code or HydraConfig.get().mode != RunMode.MULTIRUN:
-        return
-    if code == EXIT_INTERRUPTED:
-        raise KeyboardInterrupt  # who stops a job means the whole sweep
-    # A launcher knows that a job failed by its exception alone; the others go on.
-    raise JobFailed(code)
+
+
+def _run_sweep(command: tuple[str, ...]) -> int:
+    """Runs a sweep from its first job to its summary.
+
+    Args:
+        command: As the user typed it.
+    """
+    args = get_args_parser().parse_args(sys.argv[1:])
+    config_dir = Path(args.config_dir) if args.config_dir else None
+    planned = plan_sweep(args.overrides, config_dir, args.config_name or "config")
+    secrets = tuple(read_host().secrets.values())
+    wanted = Sweep(
+        sweep_id=str(OmegaConf.select(planned.telling, "tracking.sweep_id") or ""),
+        folder=planned.folder,
+        started_at=time.time(),
+        command=command,
+        overrides=without_secrets(args.overrides, secrets),
+        jobs=tuple(without_secrets(job, secrets) for job in planned.jobs),
+        tracking=_sweep_tracking(planned.telling),
+        dry_run=bool(OmegaConf.select(planned.telling, "dry_run")),
+    )
+    given = {override.lstrip("+").partition("=")[0] for override in args.overrides}
+    console = Console()
+    is_interrupted = False
+    with running_sweep(wanted, "hydra.sweep.dir" in given) as sweep:
+        shared = announce(sweep, console)
+        # Of two settings of one key, Hydra takes the last.
+        chosen = given - {"hydra.sweep.dir"}
+        sys.argv += [override(key, value) for key, value in shared.items() if key not in chosen]
+        try:
+            with stop_on_signals():
+                _run_hydra(_sweep_job)
+        except KeyboardInterrupt:
+            is_interrupted = True
+        except Exception:
+            # A launcher that broke down; how far its jobs came is in their files.
+            Console(stderr=True).print_exception()
+        code = conclude(sweep, console)
+    return EXIT_INTERRUPTED if is_interrupted else code
+
+
+def _sweep_tracking(telling: DictConfig) -> TrackingPlan:
+    """Where a sweep is recorded: where its first job with an adapter is."""
+    host = read_host()
+    try:
+        config = to_config(telling)
+        with contextlib.suppress(FtbenchError):
+            config = link_training(config, host).config
+    except ConfigError:
+        return TrackingPlan("none")  # each job says what is wrong with it
+    return plan_tracking(config, host)
+
+
+def _sweep_job(cfg: DictConfig, codes: list[int]) -> None:
+    """One job, perhaps in a process of its own; what became of it is in its file."""
+    from ftbench.run import evaluate
+    from ftbench.sweep_job import run_job
+
+    hydra_cfg = HydraConfig.get()
+    job = Job(
+        number=int(hydra_cfg.job.num),
+        overrides=without_secrets(hydra_cfg.overrides.task, read_host().secrets.values()),
+        sweep_id=str(OmegaConf.select(cfg, "tracking.sweep_id") or ""),
+    )
+    run_job(Path(hydra_cfg.sweep.dir), job, lambda: evaluate(to_config(cfg)))
+
+
+def _say(text: str) -> None:
+    Console().print(text, markup=False, highlight=False, soft_wrap=True)
 
 
 def _print_error(error: FtbenchError) -> None:

@@ -113,8 +113,13 @@ def _write(flag: str, target: str, render: Callable[[], str]) -> None:
     if target == STDOUT:
         sys.stdout.write(text)
         return
+    path = Path(target)
     try:
-        write_atomically(Path(target), text)
+        # What is no file, such as /dev/stderr, is written to: a move into place would remove it.
+        if path.exists() and not path.is_file():
+            path.write_text(text, encoding="utf-8")
+        else:
+            write_atomically(path, text)
     except OSError as exc:
         happened = f"it cannot be written: {exc.strerror or exc}"
         raise ComparisonError(Problem(f"{flag} {target}", happened, "choose another file")) from exc

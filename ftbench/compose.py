@@ -6,10 +6,13 @@ them in one go. Only this module and ``run`` know Hydra.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 from hydra import compose, initialize_config_dir
+from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -28,6 +31,11 @@ from ftbench.paths import conf_dir
 from ftbench.quoting import quoted
 
 SCHEMA_NAME = "ftbench_schema"
+
+_NO_ADAPTER = "model.adapter=null"
+
+_MAX_TRIED = 50
+"""Values of one setting that are tried before a sweep; Hydra itself tries each job."""
 
 COMPOSE_ERRORS = (HydraException, OmegaConfBaseException, ValueError, TypeError, YAMLError)
 """Hydra 1.3.8 lets ValueError (group=null) and YAML errors through as they are."""
@@ -72,7 +80,7 @@ def check_sweep(
 ) -> None:
     """Finds overrides that no job of a sweep could use, before the first job starts.
 
-    Each override is tried with its first value; what is wrong with a later one, its own job says.
+    Every value is tried for its form; whether it is in its range, its own job says.
 
     Args:
         overrides: As on the command line, such as ``model.adapter=a,b``.
@@ -82,6 +90,39 @@ def check_sweep(
     Raises:
         ConfigError: Listing everything that is wrong.
     """
+    firsts, problems = _first_values(overrides, config_dir)
+    _compose_what_can_be(firsts, config_dir, config_name, problems)
+    # Hydra would stop at the first of them, once everything is prepared for the jobs.
+    problems = problems or _wrong_later_values(overrides, config_dir, config_name)
+    if problems:
+        raise ConfigError(problems)
+
+
+def _wrong_later_values(
+    overrides: Sequence[str], config_dir: Path | None, config_name: str
+) -> list[Problem]:
+    problems = []
+    parser = OverridesParser.create()
+    for parsed in (parser.parse_override(in_hydras_words(override)) for override in overrides):
+        # Any text names a model, and there may be hundreds of them.
+        key = parsed.key_or_group
+        if not parsed.is_discrete_sweep() or key in ("model.adapter", "model.base"):
+            continue
+        if parsed.value_type == ValueType.GLOB_CHOICE_SWEEP:
+            continue
+        values = itertools.islice(parsed.sweep_string_iterator(), 1, _MAX_TRIED)
+        for override in (f"{parsed.get_key_element()}={value}" for value in values):
+            try:
+                _compose([override], config_dir, config_name)
+            except COMPOSE_ERRORS as exc:
+                problems.append(explain(override, exc))
+    return problems
+
+
+def _first_values(
+    overrides: Sequence[str], config_dir: Path | None
+) -> tuple[list[str], list[Problem]]:
+    """The overrides with the first value of each sweep, and those that cannot be read."""
     problems: list[Problem] = []
     firsts: list[str] = []
     for override in overrides:
@@ -96,9 +137,79 @@ def check_sweep(
             problems += _check_glob(override, parsed.key_or_group, config_dir)
         elif parsed.is_discrete_sweep():
             firsts.append(f"{parsed.get_key_element()}={next(parsed.sweep_string_iterator())}")
-    _compose_what_can_be(firsts, config_dir, config_name, problems)
-    if problems:
-        raise ConfigError(problems)
+    return firsts, problems
+
+
+@dataclass(frozen=True)
+class PlannedSweep:
+    """What Hydra is about to do.
+
+    Attributes:
+        folder: Absolute, ``hydra.sweep.dir``.
+        jobs: Settings of every job, in Hydra's order; empty where only its sweeper knows them.
+        telling: Configuration of the first job with an adapter, else of the first, unchecked.
+    """
+
+    folder: Path
+    jobs: tuple[tuple[str, ...], ...]
+    telling: DictConfig
+
+
+def plan_sweep(
+    overrides: Sequence[str], config_dir: Path | None = None, config_name: str = "config"
+) -> PlannedSweep:
+    """Finds out what Hydra will make of a sweep that ``check_sweep`` let through.
+
+    Args:
+        overrides: As on the command line.
+        config_dir: A folder of the user's own options.
+        config_name: The primary configuration, where it is not ftbench's own.
+
+    Raises:
+        ConfigError: Hydra's own settings, such as its launcher, cannot be used.
+    """
+    firsts, _ = _first_values(overrides, config_dir)
+    try:
+        cfg = _compose(firsts, config_dir, config_name, with_hydra=True)
+        folder = Path(str(cfg.hydra.sweep.dir)).absolute()
+        jobs = _jobs(overrides, cfg, config_dir)
+        with_adapter = (job for job in jobs if not {_NO_ADAPTER, f"+{_NO_ADAPTER}"} & set(job))
+        telling = next(iter([*itertools.islice(with_adapter, 1), *jobs[:1]]), firsts)
+        cfg = _compose(list(telling), config_dir, config_name)
+    except COMPOSE_ERRORS as exc:
+        hydras = [o for o in overrides if o.lstrip("+~").startswith("hydra")]
+        raise ConfigError(explain(" ".join(hydras or overrides), exc)) from exc
+    return PlannedSweep(folder, jobs, cfg)
+
+
+def _jobs(
+    overrides: Sequence[str], cfg: DictConfig, config_dir: Path | None
+) -> tuple[tuple[str, ...], ...]:
+    sweeper = cfg.hydra.sweeper
+    if not str(sweeper.get("_target_", "")).endswith(f".{BasicSweeper.__name__}"):
+        return ()
+    of_config = [f"{key}={value}" for key, value in (sweeper.get("params") or {}).items()]
+    with initialize_config_dir(str(conf_dir()), version_base="1.3"):
+        parser = OverridesParser.create(config_loader=GlobalHydra.instance().config_loader())
+        own = [in_hydras_words(o) for o in overrides]
+        task = [*of_config, *(o for o in own if not _is_hydra_key(parser, o))]
+        parsed = parser.parse_overrides(task)
+        globs = [o for o in parsed if o.value_type == ValueType.GLOB_CHOICE_SWEEP]
+        if config_dir is not None and globs:
+            return ()  # this parser does not see the user's own options
+        (jobs,) = BasicSweeper.split_arguments(parsed, max_batch_size=None)
+    return tuple(map(tuple, jobs))
+
+
+def find_setting(
+    key: str, overrides: Sequence[str], config_dir: Path | None = None, config_name: str = "config"
+) -> str | None:
+    """One setting, as those overrides that can be read make it; None when nothing sets it."""
+    problems: list[Problem] = []
+    firsts, _ = _first_values(overrides, config_dir)
+    cfg = _compose_what_can_be(firsts, config_dir, config_name, problems)
+    value = OmegaConf.select(cfg, key) if cfg is not None else None
+    return str(value) if value else None
 
 
 def _check_glob(override: str, key: str, config_dir: Path | None) -> list[Problem]:
@@ -155,7 +266,9 @@ def _compose_what_can_be(
         return None
 
 
-def _compose(overrides: list[str], config_dir: Path | None, config_name: str) -> DictConfig:
+def _compose(
+    overrides: list[str], config_dir: Path | None, config_name: str, with_hydra: bool = False
+) -> DictConfig:
     register_schema()
     GlobalHydra.instance().clear()
     # Sweeps and Hydra's own keys have no place in one configuration.
@@ -165,8 +278,8 @@ def _compose(overrides: list[str], config_dir: Path | None, config_name: str) ->
     with initialize_config_dir(str(conf_dir()), version_base="1.3"):
         parser = OverridesParser.create()
         understood = [in_hydras_words(override) for override in overrides]
-        own = [o for o in understood if not _is_hydra_key(parser, o)]
-        return compose(config_name, overrides=[*search, *own])
+        own = [o for o in understood if with_hydra or not _is_hydra_key(parser, o)]
+        return compose(config_name, overrides=[*search, *own], return_hydra_config=with_hydra)
 
 
 def override(key: str, value: object) -> str:

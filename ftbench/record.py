@@ -1,4 +1,4 @@
-"""Records what is on disk: ``python -m ftbench.record WORKSPACE_OR_RUN_DIR``.
+"""Records what is on disk: ``python -m ftbench.record WORKSPACE_OR_RUN_OR_SWEEP_DIR``.
 
 Needs no GPU and no engine. It is the way on when a tracker was away, when an evaluation ran with
 tracking=none, or when scores shall go to a second tracker. Recording twice changes nothing.
@@ -12,9 +12,11 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ftbench.errors import EXIT_OK, FtbenchError, Problem, ResultError
+from ftbench.errors import EXIT_OK, EXIT_TRACKING, FtbenchError, Problem, ResultError
 from ftbench.plan import Plan, read_plan
 from ftbench.schema import Result, RunFiles, read_result
+from ftbench.sweep import OK, Job, is_sweep, read_jobs, read_sweep, write_job
+from ftbench.sweep_driver import record_again, recorded_lines
 from ftbench.tracking import Recorded, export_credentials, record
 from ftbench.workspace import run_dirs
 
@@ -26,10 +28,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         0, or the exit code of the first failure; the other folders are recorded all the same.
     """
     options = _parser().parse_args(arguments)
+    uri = export_credentials(options.tracking_uri) if options.tracking_uri else None
+    if is_sweep(options.folder.absolute()):
+        return _record_sweep(options.folder.absolute(), uri)
     folders = run_dirs(options.folder.absolute())
     if not folders:
         return _fail(ResultError(_nothing_in(options.folder)))
-    uri = export_credentials(options.tracking_uri) if options.tracking_uri else None
     exit_code = EXIT_OK
     for folder in folders:
         try:
@@ -67,6 +71,44 @@ def record_folder(
     return record(plan, _read_summary(plan))
 
 
+def _record_sweep(folder: Path, uri: str | None) -> int:
+    """Records the jobs of a sweep that are not, then the sweep itself."""
+    exit_code = EXIT_OK
+    jobs = []
+    try:
+        for job in read_jobs(read_sweep(folder)):
+            try:
+                jobs.append(_record_job(folder, job, uri))
+            except FtbenchError as error:
+                exit_code = exit_code or _fail(error)
+                jobs.append(job)
+        recorded = record_again(folder, jobs, uri)
+    except FtbenchError as error:
+        return exit_code or _fail(error)
+    print(f"Recorded {folder}", *recorded_lines(recorded), sep="\n  ")
+    return exit_code
+
+
+def _record_job(folder: Path, job: Job, uri: str | None) -> Job:
+    """The job with its benchmark run, which is made where it has none in this tracker."""
+    run_dir = Path(job.run_dir)
+    if not job.run_dir or not RunFiles(run_dir).summary.is_file() or (job.run_id and not uri):
+        return job
+    recorded = record_folder(run_dir, uri)
+    _print_recorded(run_dir, recorded)
+    job = dataclasses.replace(
+        job,
+        run_id=recorded.run_id,
+        experiment_id=recorded.experiment_id,
+        run_url=recorded.run_url,
+    )
+    if job.exit_code == EXIT_TRACKING:
+        job = dataclasses.replace(job, status=OK, exit_code=EXIT_OK, error="")
+    if not uri:
+        write_job(folder, job)
+    return job
+
+
 def _read_summary(plan: Plan) -> Result:
     path = RunFiles(plan.run_dir).summary
     try:
@@ -93,7 +135,7 @@ def _print_recorded(folder: Path, recorded: Recorded) -> None:
 def _nothing_in(folder: Path) -> Problem:
     return Problem(
         f"recording {folder}",
-        "it is neither a run folder nor a workspace with one",
+        "it is neither a run folder, a workspace with one, nor a sweep's folder",
         "give the folder that ftbench.run printed as its report's place",
     )
 
@@ -109,7 +151,9 @@ def _parser() -> argparse.ArgumentParser:
         description="Records finished evaluations in MLflow. Recording twice changes nothing.",
     )
     parser.add_argument(
-        "folder", type=Path, help="a workspace, or one run folder below its benchmark_results/"
+        "folder",
+        type=Path,
+        help="a workspace, one run folder below its benchmark_results/, or a sweep's folder",
     )
     parser.add_argument(
         "--tracking-uri", help="another tracking server or sqlite URI than the planned one"

@@ -52,6 +52,7 @@ class Pointers:
         training_view_url: The same beside training runs and their losses; empty without one.
         open_with: A command that opens these pages; empty when they need none.
         notes: What else a reader should know, one sentence each.
+        run_id, experiment_id: Of the benchmark run; empty when there is none.
     """
 
     run_url: str = ""
@@ -60,6 +61,8 @@ class Pointers:
     training_view_url: str = ""
     open_with: str = ""
     notes: tuple[str, ...] = ()
+    run_id: str = ""
+    experiment_id: str = ""
 
 
 def feedback(result: Result) -> str:

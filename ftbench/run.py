@@ -228,6 +228,8 @@ def _record(plan: Plan, result: Result) -> tuple[Pointers, int]:
         training_view_url=recorded.training_view_url if recorded.training_run_id else "",
         open_with=recorded.open_with,
         notes=recorded.notes,
+        run_id=recorded.run_id,
+        experiment_id=recorded.experiment_id,
     )
     return pointers, EXIT_OK
 

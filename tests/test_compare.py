@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -94,16 +95,28 @@ def test_password_of_the_tracker_is_shown_nowhere(
     assert "nothing answers there" in shown.err
 
 
-def test_folders_are_compared_without_importing_anything_heavy(folders: list[str]) -> None:
+def test_folders_are_compared_without_importing_anything_heavy(
+    folders: list[str], tmp_path: Path
+) -> None:
     code = (
         "import sys; from ftbench.compare import main; code = main(sys.argv[1:]);"
         "heavy = {'mlflow', 'pandas', 'matplotlib', 'hydra', 'torch', 'docker'};"
         "print(sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run(
-        [sys.executable, "-c", code, *folders, "--markdown", os.devnull],
+        [sys.executable, "-c", code, *folders, "--markdown", str(tmp_path / "compare.md")],
         capture_output=True,
         text=True,
         check=False,
     )
     assert done.stdout.splitlines()[-1:] == ["[]"], done.stderr
+
+
+def test_what_is_no_file_is_written_to_and_not_replaced(folders: list[str], tmp_path: Path) -> None:
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    with ThreadPoolExecutor(1) as pool:
+        reading = pool.submit(pipe.read_text)
+        assert main([*folders, "--markdown", str(pipe)]) == 0
+        assert "mmlu" in reading.result(60)
+    assert pipe.is_fifo()

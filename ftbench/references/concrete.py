@@ -168,22 +168,27 @@ def _of_training(name: str, run: Found, tracker: Tracker) -> list[Evaluated]:
 
 def _of_sweep(name: str, tracker: Tracker, finder: Finder) -> list[Evaluated]:
     sweep_id = name.removeprefix(SWEEP)
-    quoted = _quoted(f"{sweep_id}%")
+    # What is done once may be a job of several sweeps, whose ids stand side by side.
+    quoted = _quoted(f"%{sweep_id}%")
     where = f"tags.`{SWEEP_TAG}` LIKE {quoted} AND {EVALUATIONS}"
     found = tracker.search(where) if sweep_id and quoted else []
     # An underscore stands for any character in MLflow's filter.
-    found = [run for run in found if run.tags[SWEEP_TAG].startswith(sweep_id)]
-    sweeps = sorted({run.tags[SWEEP_TAG] for run in found})
+    found = [run for run in found if _sweeps_of(run, sweep_id)]
+    sweeps = sorted({own for run in found for own in _sweeps_of(run, sweep_id)})
     if len(sweeps) > 1:
         happened = f"several sweeps begin so: {', '.join(sweeps[:MAX_LISTED])}"
         raise ComparisonError(Problem(name, happened, "type more of its id"))
     if not found:
         runs = tracker.search(f"tags.`{SWEEP_TAG}` LIKE '%'", limit=100)
-        known = list(dict.fromkeys(run.tags[SWEEP_TAG] for run in runs))[:MAX_LISTED]
+        known = list(dict.fromkeys(own for run in runs for own in _sweeps_of(run)))[:MAX_LISTED]
         cure = f"one of {', '.join(SWEEP + i for i in known)}" if known else "there are no sweeps"
         raise ComparisonError(Problem(name, "no benchmark run belongs to such a sweep", cure))
     # A job that failed before it had scores says so in the sweep's own table.
     return load_runs(tracker, sorted(newest(found), key=lambda r: r.started_ms), finder.notes)
+
+
+def _sweeps_of(run: Found, begin: str = "") -> list[str]:
+    return [own for own in run.tags[SWEEP_TAG].split() if own.startswith(begin)]
 
 
 def _by_step(run: Found) -> tuple[int, int]:

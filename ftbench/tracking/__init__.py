@@ -19,7 +19,9 @@ from ftbench.tracking.attended import (
 )
 from ftbench.tracking.check import check, training_status
 from ftbench.tracking.environment import export_credentials, redact, split_credentials
+from ftbench.tracking.names import model_label
 from ftbench.tracking.recorder import Recorded, record
+from ftbench.tracking.sweeps import RecordedSweep, open_sweep, record_sweep
 from ftbench.tracking.trained import TrainedRun, bring, find_trained, get_trained, is_active
 
 __all__ = [
@@ -28,6 +30,7 @@ __all__ = [
     "KILLED",
     "OpenRun",
     "Recorded",
+    "RecordedSweep",
     "Settled",
     "TrainedRun",
     "TrainingEnd",
@@ -37,8 +40,11 @@ __all__ = [
     "find_trained",
     "get_trained",
     "is_active",
+    "model_label",
+    "open_sweep",
     "open_training_run",
     "record",
+    "record_sweep",
     "redact",
     "settle_training_run",
     "split_credentials",

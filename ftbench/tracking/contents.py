@@ -84,7 +84,8 @@ def run_params(plan: Plan, training: TrainingRun | None) -> dict[str, str]:
         "base_model": plan.model.base,
         "adapter": model_label(plan) if plan.model.adapter else "base",
         "setting": setting_label(plan),
-        **plan.parameters,
+        # A tag: what is done once may be a job of several sweeps, and a param never changes.
+        **{k: v for k, v in plan.parameters.items() if k != "tracking.sweep_id"},
         **{f"adapter.{key}": value for key, value in _adapter_facts(plan.model.adapter).items()},
     }
     if plan.tracking.step is not None:

@@ -68,12 +68,15 @@ def read(client: MlflowClient, experiment_id: str) -> Page:
     return Page(runs, {run_id: c for run_id, c in found.items() if c is not None})
 
 
-def update(client: MlflowClient, experiment_id: str, run_id: str, now_ms: int) -> Page:
+def update(
+    client: MlflowClient, experiment_id: str, run_id: str, now_ms: int, *, is_written_back: bool
+) -> Page:
     """Brings everything up to date after a recording.
 
     Args:
         run_id: The benchmark run that was recorded; its pictures are always drawn.
         now_ms: Time to put into the views, in milliseconds since the epoch.
+        is_written_back: A training run is about to get the scores.
 
     Side effects: tags, notes and pictures of benchmark runs that got another base; experiment tags.
     """
@@ -86,6 +89,7 @@ def update(client: MlflowClient, experiment_id: str, run_id: str, now_ms: int) -
             draw_run(run, page.comparisons.get(run.info.run_id), Path(folder))
             client.log_artifacts(run.info.run_id, folder)
     known = views.known(page.runs)
+    known = replace(known, has_scored_training=known.has_scored_training or is_written_back)
     views.save(client, experiment_id, known, now_ms)
     _describe(client, experiment_id)
     if not own:

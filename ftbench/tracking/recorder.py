@@ -21,11 +21,12 @@ from ftbench.errors import Problem, TrackingError
 from ftbench.plan import Plan
 from ftbench.schema import DatasetResult, Result
 from ftbench.tracking import artifacts, contents, names, page, store, training, views
-from ftbench.tracking.contents import TrainingRun
+from ftbench.tracking.contents import SWEEP_TAG, TrainingRun
 from ftbench.tracking.environment import mlflow_environment, redact
 from ftbench.tracking.failures import explain
 from ftbench.tracking.note import NOTE_TAG, run_note
 from ftbench.tracking.scores import Score, details, headlines
+from ftbench.tracking.sweeps import keep_sweep_lines, sweep_tag
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -113,7 +114,13 @@ def record(plan: Plan, result: Result) -> Recorded:
     ):
         target = _open_target(plan, result)
         notes = _log_scores(target) + _log_artifacts(target)
-        shown = page.update(target.client, target.experiment_id, target.run_id, target.timestamp_ms)
+        shown = page.update(
+            target.client,
+            target.experiment_id,
+            target.run_id,
+            target.timestamp_ms,
+            is_written_back=_is_written_back(target),
+        )
         _finish(target)
         notes += _write_back(target, shown)
     return _recorded(target, notes, shown.charts_view)
@@ -174,7 +181,11 @@ def _log_scores(target: _Target) -> list[str]:
     params, notes = _new_params(target.run, contents.run_params(plan, trained))
     tags = contents.run_tags(plan, result, trained)
     link = (trained.name, trained.link) if trained else None
-    tags[NOTE_TAG] = run_note(plan, result, link, target.experiment_id)
+    there = target.run.data.tags
+    note = run_note(plan, result, link, target.experiment_id)
+    tags[NOTE_TAG] = keep_sweep_lines(there.get(NOTE_TAG, ""), note)
+    if plan.tracking.sweep_id:
+        tags[SWEEP_TAG] = sweep_tag(there.get(SWEEP_TAG, ""), plan.tracking.sweep_id)
     target.client.log_batch(
         target.run_id,
         metrics=[_metric(target, score, digests) for score in headlines(result)],
@@ -246,12 +257,16 @@ def _finish(target: _Target) -> None:
     target.client.set_terminated(target.run_id, status, end_time=target.timestamp_ms)
 
 
+def _is_written_back(target: _Target) -> bool:
+    return target.training is not None and target.plan.tracking.write_back != "none"
+
+
 def _write_back(target: _Target, shown: page.Page) -> list[str]:
     outcome = training.Outcome(
         target.run_id, target.experiment_id, target.model_id, target.timestamp_ms, target.result
     )
     notes = training.write_back(target.client, target.plan.tracking, target.training, outcome)
-    if target.training is not None and target.plan.tracking.write_back != "none":
+    if target.training is not None and _is_written_back(target):
         page.draw_curve(target.client, shown, target.training.run_id)
     return notes
 

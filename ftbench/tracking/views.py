@@ -24,7 +24,7 @@ from ftbench.tracking.baseline import (
     is_base,
     is_evaluation,
 )
-from ftbench.tracking.contents import FLAGGED_TAG
+from ftbench.tracking.contents import FLAGGED_TAG, SWEEP_TAG
 from ftbench.tracking.differing import differing_params
 from ftbench.tracking.names import loss_keys
 from ftbench.tracking.scores import AVERAGE, HEADLINE
@@ -37,6 +37,9 @@ if TYPE_CHECKING:
 TAG = "mlflow.sharedViewState."
 LEADERBOARD = "ftbench"
 TRAINING = "ftbench-training"
+SWEEP = "ftbench-sweep-"
+MAX_SWEEPS = 30
+"""Views of single sweeps that an experiment keeps; their ids sort by time."""
 MAX_COLUMNS = 24
 MAX_GROUPS = 8
 """Groups of comparable runs with a view of their own; the first to have a base model's run."""
@@ -166,6 +169,30 @@ def saved_views(known: Known, now_ms: int) -> dict[str, str]:
         view = _leaderboard(known, search, group.base_run_id)
         views[group_view(group.key)] = (f"ftbench: {group.title}"[:120], view)
     return {TAG + key: view_state.pack(name, view, now_ms) for key, (name, view) in views.items()}
+
+
+def save_sweep(client: MlflowClient, experiment_id: str, sweep_id: str, now_ms: int) -> str:
+    """Writes the view of one sweep: its jobs' benchmark runs, best first.
+
+    Returns:
+        The view's address below the UI's root, without its ``#``.
+
+    Side effects: sets an experiment tag; the oldest sweeps' views are taken away.
+    """
+    is_job = f"tags.`{SWEEP_TAG}` LIKE '%{sweep_id}%'"
+    runs = client.search_runs([experiment_id], f"{is_job} AND tags.`ftbench.kind` = 'eval'")
+    found = known(runs)
+    baseline = found.groups[0].base_run_id if len(found.groups) == 1 else ""
+    view = _leaderboard(found, f" AND {is_job}", baseline)
+    key = f"{SWEEP}{sweep_id}"
+    value = view_state.pack(f"ftbench sweep {sweep_id}", view, now_ms)
+    there = client.get_experiment(experiment_id).tags
+    if TAG + key not in there or view_of(there[TAG + key]) != view_of(value):
+        client.set_experiment_tag(experiment_id, TAG + key, value)
+    all_views = sorted({TAG + key, *(name for name in there if name.startswith(TAG + SWEEP))})
+    for name in all_views[:-MAX_SWEEPS]:
+        client.delete_experiment_tag(experiment_id, name)
+    return view_path(experiment_id, key).removeprefix("/#")
 
 
 def group_view(group: str) -> str:

@@ -147,9 +147,9 @@ def test_a_benchmark_run_holds_everything_once(store: Store) -> None:
         "predictions/gsm8k.parquet",
         "predictions/mmlu.parquet",
         "report.md",
-        "samples.html",
         "samples/gsm8k.json",
         "samples/mmlu.json",
+        "samples.html",
         "summary.json",
     ]
     assert recorded.notes == ()
