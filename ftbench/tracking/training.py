@@ -92,7 +92,7 @@ def _link_model(client: MlflowClient, training: TrainingRun, model_id: str, step
     try:
         client.log_outputs(training.run_id, [LoggedModelOutput(model_id, step=step)])
     except MlflowException:
-        # The store refuses a link that is there (3.18), which a recording of equal work may have
+        # The store refuses a link that is there (3.17), which a recording of equal work may have
         # made since the training run was read.
         if model_id not in _training_run(client.get_run(training.run_id)).output_model_ids:
             raise
