@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import dataclasses
 import os
 import sys
 import time
@@ -227,13 +228,16 @@ def _sweep_job(cfg: DictConfig, codes: list[int]) -> None:
     from ftbench.run import evaluate
     from ftbench.sweep_job import run_job
 
-    hydra_cfg = HydraConfig.get()
+    hydra_cfg, host = HydraConfig.get(), read_host()
+    overrides = without_secrets(hydra_cfg.overrides.task, host.secrets.values())
+    # In a launcher's own process the command line is the launcher's.
+    host = dataclasses.replace(host, command=("python", "-m", "ftbench.run", *overrides))
     job = Job(
         number=int(hydra_cfg.job.num),
-        overrides=without_secrets(hydra_cfg.overrides.task, read_host().secrets.values()),
+        overrides=overrides,
         sweep_id=str(OmegaConf.select(cfg, "tracking.sweep_id") or ""),
     )
-    run_job(Path(hydra_cfg.sweep.dir), job, lambda: evaluate(to_config(cfg)))
+    run_job(Path(hydra_cfg.sweep.dir), job, lambda: evaluate(to_config(cfg), host))
 
 
 def _say(text: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import subprocess
 import sys
@@ -154,6 +155,9 @@ def test_no_gpu_is_used_twice_at_a_time_and_a_killed_program_stops_no_other_job(
     done = periods(environment)
     assert sorted(limit for limit, *_ in done) == [1, 3, 4, 5]
     assert {gpu for _, gpu, *_ in done} == {"0", "1"}
+    plans = [json.loads(path.read_text()) for path in tmp_path.glob("scores/*/*/plan.json")]
+    limits = sorted(arg for plan in plans for arg in plan["command"] if arg.startswith("limit="))
+    assert limits == [f"limit={limit}" for limit in (1, 2, 3, 4, 5)]
     for (_, gpu, start_a, end_a), (_, other, start_b, end_b) in itertools.combinations(done, 2):
         assert gpu != other or end_a <= start_b or end_b <= start_a
 

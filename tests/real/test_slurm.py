@@ -25,6 +25,7 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
+from ftbench.plan import read_plan
 from ftbench.schema import RunFiles, read_result
 from ftbench.workspace import run_dirs
 from tests.real.conftest import Demo
@@ -216,11 +217,14 @@ def update(environment: dict[str, str], job: dict[str, str], *settings: str) -> 
 
 
 def bring_the_limit_near(environment: dict[str, str]) -> None:
-    """Makes the one running job hit its limit in the next minute and a half."""
+    """Makes the one running job hit its limit in the next two minutes.
+
+    Slurm looks at limits every 30 seconds: a nearer one may pass unseen, without its warning.
+    """
     (job,) = scontrol(environment, "show", "job")
     hours, minutes, seconds = map(int, job["RunTime"].split(":"))
     run_s = 3600 * hours + 60 * minutes + seconds
-    update(environment, job, f"TimeLimit={(run_s + 20) // 60 + 1}")
+    update(environment, job, f"TimeLimit={(run_s + 45) // 60 + 1}")
 
 
 def stop_in_the_middle(folder: Path) -> dict[Path, int]:
@@ -265,6 +269,9 @@ def evaluations(sweep: Sweep) -> list[RunFiles]:
 def test_one_failing_job_stops_no_other_and_shows_in_the_exit_code(sweeps: Sweeps) -> None:
     assert sweeps.plain.exit_code == 101, sweeps.plain.printed
     results = [read_result(files.summary) for files in evaluations(sweeps.plain)]
+    commands = [read_plan(files.root).command for files in evaluations(sweeps.plain)]
+    seeds = sorted(arg for command in commands for arg in command if "backend.seed" in arg)
+    assert seeds == [f"backend.seed={seed}" for seed in SEEDS]
     assert [result.is_complete for result in results] == [True] * len(SEEDS)
     assert "backend.seed=-1: must be at least 0" in sweeps.plain.logs + sweeps.plain.printed
 
