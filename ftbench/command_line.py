@@ -166,6 +166,10 @@ def _single(cfg: DictConfig, codes: list[int]) -> None:
 
     try:
         codes.append(evaluate(to_config(cfg)).exit_code)
+    except FtbenchError as exc:
+        # Hydra would put a line of its own before what leaves the task.
+        _print_error(exc)
+        codes.append(exc.exit_code)
     except COMPOSE_ERRORS as exc:
         # Composing is over: this is a defect, which must not pass for a wrong configuration.
         raise RuntimeError(f"unexpected: {exc}") from exc
