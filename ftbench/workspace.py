@@ -80,9 +80,9 @@ def alone(workspace: Path, fingerprint: str, on_wait: Callable[[], None]) -> Ite
 
     Side effects: creates the workspace.
     """
-    lock = FileLock(workspace / RUNS / f".{fingerprint[:16]}.lock")
+    lock = FileLock(workspace / f".{fingerprint[:16]}.lock")
     try:
-        (workspace / RUNS).mkdir(parents=True, exist_ok=True)
+        workspace.mkdir(parents=True, exist_ok=True)
         try:
             lock.acquire(timeout=0)
         except Timeout:

@@ -10,7 +10,7 @@ from mlflow import MlflowClient
 
 from ftbench.schema import read_result
 from ftbench.tracking.contents import run_link
-from ftbench.tracking.views import TRAINING, view_path
+from ftbench.tracking.views import LEADERBOARD, TRAINING, view_path
 from tests.browser import Browser, find_chromium, mlflow_server
 from tests.real.conftest import Demo
 
@@ -50,18 +50,28 @@ def link(demo: Demo) -> dict[str, str]:
     }
 
 
-def test_runs_page_shows_training_benchmarks_and_scores(
+def test_leaderboard_shows_base_and_adapter_with_their_scores(
     demo: Demo, url: str, browser: Browser, link: dict[str, str]
 ) -> None:
-    browser.open(url + view_path(link["experiment"], TRAINING), "bench/mmlu")
+    browser.open(url + view_path(link["experiment"], LEADERBOARD), "bench/mmlu")
     shown = browser.text()
-    for name in ("train demo adapter", "tiny-qwen2-lora · greedy", "tiny-qwen2 · greedy"):
+    for name in ("tiny-qwen2-lora · greedy", "tiny-qwen2 · greedy"):
         assert name in shown
     mmlu, gsm8k = read_result(demo.scores("adapter").summary).datasets
     # MLflow cuts long numbers: 99.56140350...
     assert f"{mmlu.score}"[:8] in shown
     assert f"{gsm8k.score}"[:8] in shown
+
+
+def test_training_view_shows_the_loss_beside_the_scores(
+    demo: Demo, url: str, browser: Browser, link: dict[str, str]
+) -> None:
+    browser.open(url + view_path(link["experiment"], TRAINING), "bench/mmlu")
+    shown = browser.text()
+    mmlu, _ = read_result(demo.scores("adapter").summary).datasets
+    assert "train demo adapter" in shown
     assert "loss" in shown
+    assert f"{mmlu.score}"[:8] in shown
 
 
 def test_training_run_page_leads_to_its_benchmark_run(
