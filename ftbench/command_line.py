@@ -30,7 +30,7 @@ from ftbench.compose import (
 )
 from ftbench.config_checks import HELP, closest_key
 from ftbench.dataset_options import in_hydras_words
-from ftbench.errors import EXIT_CONFIG, ConfigError, FtbenchError, Problem
+from ftbench.errors import EXIT_CONFIG, EXIT_LAUNCH, ConfigError, FtbenchError, Problem
 from ftbench.explain import explain
 from ftbench.host import read_host
 from ftbench.launchers import register_resolvers
@@ -197,7 +197,7 @@ def _run_sweep(command: tuple[str, ...]) -> int:
     )
     given = {override.lstrip("+").partition("=")[0] for override in args.overrides}
     console = Console()
-    is_interrupted = False
+    is_interrupted = is_broken = False
     with running_sweep(wanted, "hydra.sweep.dir" in given) as sweep:
         shared = announce(sweep, console)
         # Of two settings of one key, Hydra takes the last.
@@ -210,8 +210,12 @@ def _run_sweep(command: tuple[str, ...]) -> int:
             is_interrupted = True
         except Exception:
             # A launcher that broke down; how far its jobs came is in their files.
+            is_broken = True
             Console(stderr=True).print_exception()
         code = conclude(sweep, console)
+    if is_broken and not sweep.jobs:
+        # Nobody knows how many jobs there would have been.
+        code = code or EXIT_LAUNCH
     return EXIT_INTERRUPTED if is_interrupted else code
 
 

@@ -11,22 +11,21 @@ import html
 import re
 import tempfile
 import time
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ftbench.errors import TrackingError
 from ftbench.plan import TrackingPlan
+from ftbench.tracking.asking import asking
 from ftbench.tracking.environment import (
     PASSWORD,
     USERNAME,
-    mlflow_environment,
     redact,
     split_credentials,
 )
-from ftbench.tracking.failures import explain
 from ftbench.tracking.names import MAX_TAG, cut
 from ftbench.tracking.note import NOTE_TAG
 from ftbench.tracking.store import DEFAULT_EXPERIMENT, experiment_named, open_store
@@ -49,7 +48,6 @@ COMMAND_TAG = "ftbench.training_command"
 
 _BEGIN = "<!-- ftbench:training:begin -->"
 _END = "<!-- ftbench:training:end -->"
-_RETRIES = 2
 
 
 @dataclass(frozen=True)
@@ -140,7 +138,7 @@ def open_training_run(
         OUTPUT_TAG: str(output),
         COMMAND_TAG: cut(redact(command), MAX_TAG),
     }
-    with _translated(tracking, "opening the training run"):
+    with _asking(tracking, "opening the training run"):
         client = open_store(tracking.uri)
         if tracking.training_run_id:
             run = client.get_run(tracking.training_run_id)
@@ -182,7 +180,7 @@ def settle_training_run(tracking: TrackingPlan, run: OpenRun, end: TrainingEnd) 
     """
     settled = Settled(run.run_id, run.experiment_id)
     try:
-        with _translated(tracking, "settling the training run"):
+        with _asking(tracking, "settling the training run"):
             client = open_store(tracking.uri)
             chosen = _own_run(client, run, end.logged_into)
             if chosen is not None:
@@ -264,14 +262,5 @@ def _log_tail(client: MlflowClient, run_id: str, log: Path) -> None:
         client.log_artifact(run_id, str(path), ARTIFACTS)
 
 
-@contextmanager
-def _translated(tracking: TrackingPlan, tried: str) -> Iterator[None]:
-    """Turns what MLflow raises inside the block into a TrackingError."""
-    from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
-
-    with mlflow_environment(tracking.uri, max(1, tracking.request_timeout_s), _RETRIES):
-        try:
-            yield
-        except (MlflowException, SQLAlchemyError, OSError, ValueError) as exc:
-            raise TrackingError(explain(exc, tried, tracking.uri)) from exc
+def _asking(tracking: TrackingPlan, tried: str) -> AbstractContextManager[None]:
+    return asking(tracking.uri, tried, request_timeout_s=tracking.request_timeout_s)

@@ -22,7 +22,7 @@ from ftbench.tracking.contents import run_link, run_params
 from ftbench.tracking.environment import redact
 from ftbench.tracking.failures import explain
 from ftbench.tracking.names import model_label, run_name, setting_label, sqlite_path
-from ftbench.tracking.searching import Found, Tracker, asking
+from ftbench.tracking.searching import Found, Tracker, reading
 from ftbench.tracking.store import ui_root
 
 _THREADS = 8
@@ -46,7 +46,7 @@ def load_runs(
     def load(run: Found) -> Evaluated | Problem:
         return _load(tracker, run, training)
 
-    with asking(tracker.uri, f"reading {redact(tracker.uri)}"):
+    with reading(tracker.uri, f"reading {redact(tracker.uri)}"):
         # A database answers one question at a time; a server's answers take a while each.
         if sqlite_path(tracker.uri) is None and len(found) > 1:
             with ThreadPoolExecutor(_THREADS) as pool:

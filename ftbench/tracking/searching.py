@@ -7,9 +7,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from ftbench.errors import Problem, ReadingError
-from ftbench.tracking.environment import mlflow_environment, redact
-from ftbench.tracking.failures import explain
+from ftbench.errors import Problem, ReadingError, TrackingError
+from ftbench.tracking.asking import asking
+from ftbench.tracking.environment import redact
 from ftbench.tracking.names import sqlite_path
 from ftbench.tracking.store import open_store
 
@@ -19,8 +19,6 @@ if TYPE_CHECKING:
 
 MAX_RUNS = 500
 """Benchmark runs that a search brings, the newest."""
-_REQUEST_TIMEOUT_S = 30
-_RETRIES = 2
 
 
 @dataclass(frozen=True)
@@ -72,7 +70,7 @@ class Tracker:
         ids = list(experiment_ids) or list(self.experiments)
         if not ids:
             return []
-        with asking(self.uri, f"searching {redact(self.uri)}"):
+        with reading(self.uri, f"searching {redact(self.uri)}"):
             runs = self.client.search_runs(
                 ids, where, order_by=["attributes.start_time DESC"], max_results=limit
             )
@@ -80,20 +78,19 @@ class Tracker:
 
 
 @contextmanager
-def asking(uri: str, tried: str) -> Iterator[None]:
+def reading(uri: str, tried: str) -> Iterator[None]:
     """Turns what MLflow and the file system raise into a ReadingError."""
-    from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
-
-    with mlflow_environment(uri, _REQUEST_TIMEOUT_S, _RETRIES):
-        try:
+    try:
+        with asking(uri, tried):
             yield
-        except (MlflowException, SQLAlchemyError, OSError, ValueError) as exc:
-            problem = explain(exc, tried, uri)
-            # The cures speak of recording, where a key of the configuration names the tracker.
-            cure = problem.cure.replace("tracking.uri=", "--tracking-uri ")
-            cure = cure.partition("; tracking=none")[0]
-            raise ReadingError(Problem(problem.tried, problem.happened, cure)) from exc
+    except ReadingError:
+        raise
+    except TrackingError as exc:
+        (problem,) = exc.problems
+        # The cures speak of recording, where a key of the configuration names the tracker.
+        cure = problem.cure.replace("tracking.uri=", "--tracking-uri ")
+        cure = cure.partition("; tracking=none")[0]
+        raise ReadingError(Problem(problem.tried, problem.happened, cure)) from exc
 
 
 def open_tracker(uri: str) -> Tracker:
@@ -110,7 +107,7 @@ def open_tracker(uri: str) -> Tracker:
         happened = f"there is no database {path}"
         cure = "--tracking-uri URI of the tracker that holds the runs, or name run folders"
         raise ReadingError(Problem(f"opening {uri}", happened, cure))
-    with asking(uri, f"opening {redact(uri)}"):
+    with reading(uri, f"opening {redact(uri)}"):
         client = open_store(uri)
         experiments: dict[str, str] = {}
         token: str | None = None

@@ -11,21 +11,20 @@ import json
 import re
 import shlex
 import tempfile
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ftbench import plots
-from ftbench.errors import TrackingError
 from ftbench.sweep import OK, Job, Row, Sweep, Table
 from ftbench.sweep.report import by_number, headline, job_line, markdown, markdown_table
 from ftbench.sweep.table import short_key
 from ftbench.tracking import store, training, views
+from ftbench.tracking.asking import asking
 from ftbench.tracking.contents import SWEEP_TAG, run_link
-from ftbench.tracking.environment import mlflow_environment, redact
-from ftbench.tracking.failures import explain
+from ftbench.tracking.environment import redact
 from ftbench.tracking.names import MAX_PARAM, MAX_TAG, cut, metric_key
 from ftbench.tracking.note import NOTE_TAG
 
@@ -36,7 +35,6 @@ if TYPE_CHECKING:
 KIND = "sweep"
 TABLE = "sweep/jobs.json"
 
-_RETRIES = 2
 _SWEEP_LINE = "Sweep: ["
 _KIND_TAG = "ftbench.kind"
 
@@ -337,20 +335,11 @@ def _recorded(
     )
 
 
-@contextmanager
-def _asking(sweep: Sweep) -> Iterator[None]:
-    """MLflow's client as we use it; what it raises becomes a TrackingError."""
-    from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
-
+def _asking(sweep: Sweep) -> AbstractContextManager[None]:
     uri = sweep.tracking.uri
-    # MLflow counts whole seconds, and 0 would be no limit at all.
-    timeout_s = max(1, sweep.tracking.request_timeout_s)
-    with mlflow_environment(uri, timeout_s, _RETRIES):
-        try:
-            yield
-        except (MlflowException, SQLAlchemyError, OSError, ValueError) as exc:
-            cure = f"python -m ftbench.record {sweep.folder}"
-            raise TrackingError(
-                explain(exc, f"recording the sweep into {redact(uri)}", uri, cure)
-            ) from exc
+    return asking(
+        uri,
+        f"recording the sweep into {redact(uri)}",
+        request_timeout_s=sweep.tracking.request_timeout_s,
+        cure=f"python -m ftbench.record {sweep.folder}",
+    )

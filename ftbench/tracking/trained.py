@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING
 from ftbench.checkpoint import holds_model, list_checkpoints, natural_key
 from ftbench.errors import Problem, TrackingError
 from ftbench.sidecar import read_sidecar
-from ftbench.tracking.environment import mlflow_environment, redact
-from ftbench.tracking.failures import explain
+from ftbench.tracking.asking import asking
+from ftbench.tracking.environment import redact
 from ftbench.tracking.names import sqlite_path
 from ftbench.tracking.store import open_store
 
@@ -34,8 +34,6 @@ _OUTPUT_PARAMS = ("output_dir", "training_args.output_dir")
 """Params in which trainers say it. Source: transformers 4 and 5, ``MLflowCallback.setup``."""
 
 _OWN_KINDS = ("eval", "sweep")
-_REQUEST_TIMEOUT_S = 30
-_RETRIES = 2
 _MAX_DEPTH = 3
 """``model/peft/adapter_config.json`` is as deep as anybody logs one."""
 
@@ -251,17 +249,11 @@ def _no_experiment(client: MlflowClient, uri: str, name: str) -> Problem:
 
 @contextmanager
 def _asking(uri: str, tried: str) -> Iterator[None]:
-    from mlflow.exceptions import MlflowException
-    from sqlalchemy.exc import SQLAlchemyError
-
     path = sqlite_path(uri)
     if path is not None and not path.exists():
         happened = f"there is no database {path}"
         raise TrackingError(
             Problem(tried, happened, "tracking.uri=URI of the tracker with the run")
         )
-    with mlflow_environment(uri, _REQUEST_TIMEOUT_S, _RETRIES):
-        try:
-            yield
-        except (MlflowException, SQLAlchemyError, OSError, ValueError) as exc:
-            raise TrackingError(explain(exc, tried, uri)) from exc
+    with asking(uri, tried):
+        yield
