@@ -8,6 +8,7 @@ the tracker has them, so that it holds whichever was recorded first.
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -26,13 +27,19 @@ BASE_RUN_TAG = "ftbench.base_run_id"
 
 _SAME = (
     "base_model",
+    "base_identity",
     "setting",
+    "model.type",
+    "model.dtype",
+    "model.max_seq_len",
     "backend.max_out_len",
-    "backend.max_seq_len",
     "backend.top_p",
     "backend.custom_prompt",
+    "judge.model",
 )
-"""Params that comparable runs have alike."""
+"""Params that comparable runs have alike; which rows were asked, the digests of datasets say."""
+_REPEATS = re.compile(r"(.*\.)?(num_runs|pass_k)")
+"""So are these, for all datasets and for single ones: they decide what a score is the mean of."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +70,8 @@ def points(value: float) -> str:
 
 def group_of(params: Mapping[str, str]) -> str:
     """Value of GROUP_TAG for a run with these params, 12 hex digits."""
-    text = "\n".join(f"{key}={params.get(key, '')}" for key in _SAME)
+    keys = [*_SAME, *sorted(filter(_REPEATS.fullmatch, params))]
+    text = "\n".join(f"{key}={params.get(key, '')}" for key in keys)
     return hashlib.sha256(text.encode()).hexdigest()[:12]
 
 
@@ -116,7 +124,8 @@ def _shared(run: Run, base: Run) -> set[str]:
     """Datasets with a score in both, of the same questions and prompts."""
     own, other = _questions(run), _questions(base)
     common = set(headline_scores(run)) & set(headline_scores(base))
-    return {name for name in common - {"avg"} if own.get(name) == other.get(name)}
+    # What is not known of either is no reason to believe that it was the same.
+    return {name for name in common - {"avg"} if all(own[name]) and own[name] == other[name]}
 
 
 def _questions(run: Run) -> dict[str, tuple[str, str]]:

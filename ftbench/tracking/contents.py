@@ -82,6 +82,7 @@ def run_params(plan: Plan, training: TrainingRun | None) -> dict[str, str]:
     """
     params = {
         "base_model": plan.model.base,
+        "base_identity": plan.fingerprint_parts.get("base", "")[:16],
         "adapter": model_label(plan) if plan.model.adapter else "base",
         "setting": setting_label(plan),
         # A tag: what is done once may be a job of several sweeps, and a param never changes.

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 from mlflow.entities import Run
 
 from ftbench import tracking
@@ -22,6 +23,7 @@ def record(
     adapter: str = "",
     setting: dict[str, str] | None = None,
     base: str = "tiny/base-model",
+    base_sha256: str = "ba" * 32,
     **tracking_plan: Any,
 ) -> Run:
     """Records the number-th evaluation and returns its run as it is then."""
@@ -32,11 +34,13 @@ def record(
         finished_at=1_790_000_001.0 + number,
     )
     path = make_adapter(store.folder / adapter) if adapter else None
-    plan = store.plan(**tracking_plan)
-    made = make_run_folder(store.folder / f"ws{number}", plan, result, path)
+    where = store.plan(**tracking_plan)
+    made = make_run_folder(store.folder / f"ws{number}", where, result, path)
     parameters = {**made.plan.parameters, **(setting or {})}
     model = replace(made.plan.model, base=base)
-    recorded = tracking.record(replace(made.plan, parameters=parameters, model=model), result)
+    parts = {**made.plan.fingerprint_parts, "base": base_sha256}
+    plan = replace(made.plan, parameters=parameters, model=model, fingerprint_parts=parts)
+    recorded = tracking.record(plan, result)
     return store.client.get_run(recorded.run_id)
 
 
@@ -83,6 +87,44 @@ def test_only_the_same_setting_base_and_questions_are_compared(store: Store) -> 
     assert warm.data.tags["ftbench.vs_base"] == "avg +18.8 · gsm8k +18.8"
     assert other.data.tags["ftbench.vs_base"] == "avg +12.5 · gsm8k +12.5"
     assert "ftbench.vs_base" not in longer.data.tags
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"model.max_seq_len": "512"},
+        {"model.type": "base"},
+        {"model.dtype": "float16"},
+        {"judge.model": "grader"},
+        {"per_dataset.gsm8k.num_runs": "4"},
+        {"per_dataset.gsm8k.pass_k": "4"},
+    ],
+    ids=lambda setting: next(iter(setting)),
+)
+def test_what_was_asked_in_another_way_is_not_compared(
+    store: Store, setting: dict[str, str]
+) -> None:
+    record(store, 1, gsm8k(25.0), setting=dict.fromkeys(setting, "2"))
+    tuned = record(store, 2, gsm8k(50.0), adapter="r16", setting=setting)
+    assert "ftbench.vs_base" not in tuned.data.tags
+
+
+def test_other_weights_of_the_base_under_the_same_name_are_another_base(store: Store) -> None:
+    record(store, 1, gsm8k(25.0), base_sha256="ba" * 32)
+    same = record(store, 2, gsm8k(50.0), adapter="a", base_sha256="ba" * 32)
+    other = record(store, 3, gsm8k(50.0), adapter="b", base_sha256="bb" * 32)
+    assert same.data.tags["ftbench.vs_base"] == "avg +25.0 · gsm8k +25.0"
+    assert "ftbench.vs_base" not in other.data.tags
+
+
+@pytest.mark.parametrize("unknown", ["data_hash", "prompt_hash"])
+def test_unknown_questions_are_not_compared(store: Store, unknown: str) -> None:
+    def asked(score: float) -> DatasetResult:
+        return replace(gsm8k(score), subsets=(replace(gsm8k(score).subsets[0], **{unknown: ""}),))
+
+    record(store, 1, mmlu(4), asked(25.0))
+    tuned = record(store, 2, mmlu(5), asked(50.0), adapter="r16")
+    assert tuned.data.tags["ftbench.vs_base"] == "mmlu +12.5"
 
 
 def test_other_questions_are_left_out_and_named(store: Store) -> None:

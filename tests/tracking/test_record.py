@@ -123,6 +123,7 @@ def test_a_benchmark_run_holds_everything_once(store: Store) -> None:
     assert history["subset/mmlu/subject_56"] == [(50.0, *point)]
     assert content["params"] == {
         "base_model": "tiny/base-model",
+        "base_identity": "ba" * 8,
         "adapter": "qwen-sft/checkpoint-500",
         "setting": "greedy, first 8",
         **folder.plan.parameters,
