@@ -38,6 +38,7 @@ from ftbench.null_adapter import base_for_null
 from ftbench.paths import conf_dir
 from ftbench.plan import TrackingPlan
 from ftbench.planning import plan_tracking
+from ftbench.printing import say
 from ftbench.process import stop_on_signals
 from ftbench.sweep import Job, Sweep
 from ftbench.sweep_driver import announce, conclude, running_sweep
@@ -249,8 +250,8 @@ def _sweep_job(cfg: DictConfig, codes: list[int]) -> None:
 
 
 def _say(text: str) -> None:
-    Console().print(text, markup=False, highlight=False, soft_wrap=True)
+    say(Console(), text)
 
 
 def _print_error(error: FtbenchError) -> None:
-    Console(stderr=True).print(str(error), markup=False, highlight=False, soft_wrap=True)
+    say(Console(stderr=True), str(error))

@@ -21,6 +21,7 @@ from rich.progress import (
 )
 
 from ftbench.plan import Plan
+from ftbench.printing import say
 from ftbench.report import outcome
 from ftbench.schema import PENDING, DatasetResult, Result, read_result
 from ftbench.score_rows import MARK
@@ -76,7 +77,7 @@ class _Lines:
         pass
 
     def on_line(self, line: str) -> None:
-        self._console.print(line, markup=False, highlight=False, soft_wrap=True)
+        say(self._console, line)
 
     def show(self, result: Result) -> None:
         """Nothing: the program's lines have said it."""

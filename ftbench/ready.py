@@ -22,6 +22,7 @@ from ftbench.judge import ask_judge, find_problems, uses_judge
 from ftbench.model_source import ModelSource, download_base, locate_model
 from ftbench.plan import Plan
 from ftbench.planning import make_plan
+from ftbench.printing import say
 from ftbench.workspace import FoundRun, find_run
 
 Locate = Callable[..., ModelSource]
@@ -131,8 +132,3 @@ def _bring_data(
     return dataclasses.replace(
         chosen, data_dir=folder, missing=tuple(missing), problems=tuple(problems)
     )
-
-
-def say(console: Console, text: str) -> None:
-    """Prints a text as it is: no markup, no colours, no line breaks put in."""
-    console.print(text, markup=False, highlight=False, soft_wrap=True)

@@ -18,6 +18,7 @@ from rich.text import Text
 
 from ftbench.host import command_line
 from ftbench.plan import Plan
+from ftbench.printing import say
 from ftbench.schema import OK, DatasetResult, Reason, Result, to_json, write_atomically
 from ftbench.score_rows import (
     ANSWERS,
@@ -234,11 +235,11 @@ def print_report(console: Console, plan: Plan, result: Result, pointers: Pointer
         console.print(f"{reason.kind}: {reason.message}", markup=False, highlight=False)
         if reason.log:
             log = f"  log: {plan.run_dir / reason.log}"
-            console.print(log, markup=False, highlight=False, soft_wrap=True)
-    console.print(feedback(result), markup=False, highlight=False, soft_wrap=True)
+            say(console, log)
+    say(console, feedback(result))
     where = [f"Report: {plan.files.report}", *_links(pointers), *pointers.notes]
     for line in [*_notes(result), *where]:
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        say(console, line)
 
 
 def _notes(result: Result) -> list[str]:

@@ -38,7 +38,8 @@ from ftbench.live import live_progress
 from ftbench.plan import Plan, write_plan
 from ftbench.plan_text import plan_text
 from ftbench.preflight import preflight
-from ftbench.ready import Ready, make_ready, say
+from ftbench.printing import say
+from ftbench.ready import Ready, make_ready
 from ftbench.report import Pointers, feedback, print_report, write_reports
 from ftbench.runtimes import make_runtime
 from ftbench.runtimes.base import CRASHED, FINISHED, INTERRUPTED, TIMED_OUT, Launch, Runtime

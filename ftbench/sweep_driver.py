@@ -20,6 +20,7 @@ from rich.console import Console
 from ftbench import tracking
 from ftbench.errors import FtbenchError, Problem, ResultError, TrackingError
 from ftbench.plan import TrackingPlan
+from ftbench.printing import say
 from ftbench.sweep import (
     Job,
     Sweep,
@@ -77,7 +78,7 @@ def announce(sweep: Sweep, console: Console) -> dict[str, str]:
     Side effects: writes to the tracker. One that is away is said, and tried again at the end.
     """
     number = f"{len(sweep.jobs)} jobs, " if sweep.jobs else ""
-    _say(console, f"Sweep {sweep.sweep_id}: {number}{sweep.folder}")
+    say(console, f"Sweep {sweep.sweep_id}: {number}{sweep.folder}")
     shared = {"tracking.sweep_id": sweep.sweep_id, "hydra.sweep.dir": str(sweep.folder)}
     if not _is_recorded(sweep):
         return shared
@@ -85,9 +86,9 @@ def announce(sweep: Sweep, console: Console) -> dict[str, str]:
     try:
         opened = tracking.open_sweep(sweep)
     except TrackingError as exc:
-        _say(console, f"The sweep's own run is not made yet: {exc.problems[0].happened}")
+        say(console, f"The sweep's own run is not made yet: {exc.problems[0].happened}")
         return shared
-    _say(console, f"MLflow: {opened.run_url}")
+    say(console, f"MLflow: {opened.run_url}")
     return {**shared, "tracking.experiment": opened.experiment}
 
 
@@ -109,9 +110,9 @@ def conclude(sweep: Sweep, console: Console) -> int:
     if _is_recorded(sweep):
         try:
             for line in recorded_lines(tracking.record_sweep(sweep, table)):
-                _say(console, line)
+                say(console, line)
         except TrackingError as exc:
-            _say(console, str(exc))
+            say(console, str(exc))
     return sweep.exit_code or 0
 
 
@@ -192,7 +193,3 @@ def _free_folder(folder: Path) -> Path:
 def _new_id() -> str:
     """Sorts by time, and two that start in one second differ."""
     return f"{time.strftime('%Y%m%d-%H%M%S')}-{secrets.token_hex(2)}"
-
-
-def _say(console: Console, text: str) -> None:
-    console.print(text, markup=False, highlight=False, soft_wrap=True)

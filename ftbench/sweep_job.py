@@ -14,6 +14,7 @@ from pathlib import Path
 from rich.console import Console
 
 from ftbench.errors import EXIT_OK, FtbenchError
+from ftbench.printing import say
 from ftbench.run import EXIT_INTERRUPTED, Outcome
 from ftbench.sweep import FAILED, OK, RUNNING, Job, held, write_job
 from ftbench.tracking import model_label
@@ -64,7 +65,7 @@ def _ended(job: Job, evaluate: Callable[[], Outcome]) -> Job:
     try:
         outcome = evaluate()
     except FtbenchError as exc:
-        console.print(str(exc), markup=False, highlight=False, soft_wrap=True)
+        say(console, str(exc))
         error = f"{exc.problems[0].tried}: {exc.problems[0].happened}"
         return dataclasses.replace(job, exit_code=exc.exit_code, error=_one_line(error))
     except Exception as exc:

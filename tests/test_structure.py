@@ -27,6 +27,7 @@ ROWS = [
         "pip_settings",
         "hub_cache",
         "plots",
+        "printing",
         "list_functions",
         "quoting",
     ],

@@ -30,6 +30,7 @@ from ftbench.comparison.words import (
     signed,
     verdict,
 )
+from ftbench.printing import say
 from ftbench.score_rows import MARK
 
 MAX_COLUMNS_OF_RUNS = 3
@@ -230,4 +231,4 @@ def _style(difference: Difference | None) -> str:
 
 def _say(console: Console, text: str) -> None:
     if text:
-        console.print(text, markup=False, highlight=False, soft_wrap=True)
+        say(console, text)

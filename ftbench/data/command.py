@@ -12,6 +12,7 @@ from ftbench.data.gather import gather
 from ftbench.errors import EXIT_OK, ConfigError, DataError, FtbenchError, Problem
 from ftbench.host import Host
 from ftbench.preset import DataSource
+from ftbench.printing import say
 
 _EXIT_INTERRUPTED = 130
 
@@ -36,11 +37,11 @@ def fetch_command(names: Sequence[str], catalogue: Catalogue, host: Host) -> int
     try:
         fetched = fetch(wanted, access, console)
     except KeyboardInterrupt:
-        _say(errors, "interrupted; the same command goes on where it stopped")
+        say(errors, "interrupted; the same command goes on where it stopped")
         return _EXIT_INTERRUPTED
     for name in dict.fromkeys(names):
         for line in report(name, [item for item in fetched if item.dataset == name]):
-            _say(console, line)
+            say(console, line)
     problems = [item.problem for item in fetched if item.problem]
     return _fail(errors, DataError(problems)) if problems else EXIT_OK
 
@@ -86,9 +87,5 @@ def _resolve(
 
 
 def _fail(console: Console, error: FtbenchError) -> int:
-    _say(console, str(error))
+    say(console, str(error))
     return error.exit_code
-
-
-def _say(console: Console, text: str) -> None:
-    console.print(text, markup=False, highlight=False, soft_wrap=True)

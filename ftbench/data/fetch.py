@@ -38,6 +38,7 @@ from ftbench.data.places import Missing, find_missing, is_here, place_of
 from ftbench.errors import Problem
 from ftbench.host import Host
 from ftbench.preset import DataSource
+from ftbench.printing import say
 
 _WORK = ".ftbench"
 """Folder below ``data/`` for locks and unfinished files; hidden, so that it counts as no data."""
@@ -228,7 +229,7 @@ class _Work:
             yield lambda done, total: bar.update(task, completed=done, total=total)
 
     def _say(self, text: str) -> None:
-        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        say(self.console, text)
 
 
 def _why_never(source: DataSource, access: Access) -> str:

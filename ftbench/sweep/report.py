@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table as RichTable
 from rich.text import Text
 
+from ftbench.printing import say
 from ftbench.schema import write_atomically
 from ftbench.score_rows import MARK
 from ftbench.sweep.jobs import OK, Job, Sweep
@@ -138,14 +139,14 @@ def print_summary(console: Console, sweep: Sweep, table: Table) -> None:
     if any(row.scores for row in table.rows):
         console.print(_fitting(table, console.width))
         if any(row.job.number in numbers for row in table.rows for numbers in table.best.values()):
-            _say(console, f"{BEST} best")
+            say(console, f"{BEST} best")
         if any(row.flagged for row in table.rows):
-            _say(console, f"{MARK} flagged: the job's own report says why")
+            say(console, f"{MARK} flagged: the job's own report says why")
         console.print()
     for row in by_number(table):
-        _say(console, job_line(row))
-    _say(console, f"Sweep {sweep.sweep_id}: {headline(table)}")
-    _say(console, f"Table: {sweep.folder / 'summary.md'}")
+        say(console, job_line(row))
+    say(console, f"Sweep {sweep.sweep_id}: {headline(table)}")
+    say(console, f"Table: {sweep.folder / 'summary.md'}")
 
 
 def _fitting(table: Table, width: int) -> RichTable:
@@ -206,7 +207,3 @@ def _cell(text: str, keeps_bold: bool = False) -> str:
     escaped = re.sub(r"([\\|\[\]*_`])", r"\\\1", html.escape(inner, quote=False))
     escaped = " ".join(escaped.split())
     return f"**{escaped}**" if is_bold else escaped
-
-
-def _say(console: Console, text: str) -> None:
-    console.print(text, markup=False, highlight=False, soft_wrap=True)

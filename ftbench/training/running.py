@@ -20,6 +20,7 @@ from ftbench.config import Config, TrainingConf
 from ftbench.errors import LaunchError, PreflightError, Problem, TrackingError, TrainingError
 from ftbench.host import Host
 from ftbench.plan import Plan, TrackingPlan
+from ftbench.printing import say
 from ftbench.process import Ended, run_process, stop_on_signals
 from ftbench.report import Pointers, feedback, write_reports
 from ftbench.runtimes.gpus import lent_plan
@@ -144,7 +145,7 @@ def report_failure(
     result = failed_result(plan, reason)
     write_reports(plan, result, Pointers())
     for line in (feedback(result), f"Report: {plan.files.report}", f"Log: {training.log}"):
-        console.print(line, markup=False, highlight=False, soft_wrap=True)
+        say(console, line)
 
 
 @contextmanager
