@@ -74,8 +74,13 @@ class BackendConf:
     """transformers or vllm."""
     max_out_len: int = 2048
     """Generation limit in tokens, for presets that set none of their own."""
-    batch_size: int = 8
-    """Samples per inference batch, at least 1."""
+    batch_size: int | None = None
+    """Samples per inference batch at most; null: as many as the memory has room for."""
+    batch_tokens: int | None = None
+    """Tokens per batch at most, with padding and room for the output; null: by the free memory."""
+    order: str = "stream"
+    """stream: one stream of batches across all subsets, sorted by length; stock: one subset after
+    the other in OpenCompass's own batches, 8 samples where batch_size is null."""
     temperature: float = 0.0
     """Sampling temperature; 0 is greedy and repeatable."""
     top_p: float = 1.0

@@ -36,7 +36,9 @@ VARIABLES: dict[str, str] = {
     "ADAPTER_PATH": "absolute path of the adapter; empty: evaluate the base model itself",
     "MODEL_ABBR": "readable unique name: base, kind, 8 hex digits of the fingerprint",
     "MAX_OUT_LEN": "generation limit in tokens, where the preset sets none",
-    "BATCH_SIZE": "samples per inference batch",
+    "BATCH_SIZE": "samples per inference batch at most; empty: as many as have room",
+    "BATCH_TOKENS": "tokens per batch at most, with padding and output; empty: by free memory",
+    "INFERENCE_ORDER": "stream: batches across subsets; stock: subset by subset, as OpenCompass",
     "NUM_GPUS": "GPUs to use; 0: CPU",
     "TEMPERATURE": "sampling temperature; 0: greedy",
     "TOP_P": "nucleus sampling mass, above 0 up to 1; used when TEMPERATURE is above 0",
@@ -296,6 +298,7 @@ class ModelFacts:
         chat_template: ``adapter``, ``base`` or ``none``: whose template formats the prompts.
         adapter_tensors: Tensors of the adapter that were matched to the base model.
         merged: The adapter was merged into the base before serving.
+        batches: How large a batch may be, in words; empty where OpenCompass makes them.
         notes: Decisions a reader should know, one sentence each.
     """
 
@@ -303,6 +306,7 @@ class ModelFacts:
     chat_template: str = ""
     adapter_tensors: int = 0
     merged: bool = False
+    batches: str = ""
     device: str = ""
     dtype: str = ""
     load_seconds: float = 0.0

@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import json
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from ftbench.schema import (
@@ -30,6 +30,7 @@ from ftbench_eval.reasons import LOG, explain
 from ftbench_eval.resume import read_json
 from ftbench_eval.runs import merge_runs
 from ftbench_eval.settings import Settings
+from ftbench_eval.stream.requests import Answer
 
 
 class Collector:
@@ -39,6 +40,7 @@ class Collector:
         settings: Limits and names.
         checked: Every subset that may be scored.
         tokenizer_path: Of the tokenizer that counts output tokens.
+        answers: Gives what the model answered in a subset, by position; it knows how a text ended.
     """
 
     def __init__(
@@ -49,6 +51,7 @@ class Collector:
         output: Output,
         checked: Mapping[str, Checked],
         tokenizer_path: str,
+        answers: Callable[[str], Mapping[int, Answer]] = lambda _: {},
     ) -> None:
         self._settings = settings
         self._files = files
@@ -56,6 +59,7 @@ class Collector:
         self._output = output
         self._checked = checked
         self._tokenizer_path = tokenizer_path
+        self._answers = answers
         self._tokenizer: Any = None
         self._runs: dict[str, dict[int, Scored | Reason]] = {}
         self._lock = threading.Lock()
@@ -183,7 +187,8 @@ class Collector:
             return scored
         own = subset.config["infer_cfg"]["inferencer"].get("max_out_len")
         limit = self._settings.max_out_len if own is None else own
-        samples = count_tokens(scored.samples, self._count_tokens, limit)
+        answers = self._answers(abbr)
+        samples = count_tokens(scored.samples, self._count_tokens, limit, answers)
         return dataclasses.replace(scored, samples=samples)
 
     def _count_tokens(self, texts: list[str]) -> list[int]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -22,7 +21,7 @@ from ftbench_eval import confinement
 from ftbench_eval.checks import Checked, check
 from ftbench_eval.collecting import Collector
 from ftbench_eval.hub_data import load_from_snapshots
-from ftbench_eval.infer import count_calls, infer_subset, inputs_per_sample
+from ftbench_eval.inference import Inference
 from ftbench_eval.judged import lacks_verdicts
 from ftbench_eval.judging import class_name, forget_transcripts
 from ftbench_eval.merge import merge_adapter
@@ -34,11 +33,12 @@ from ftbench_eval.output import Output
 from ftbench_eval.pending import judge_notes, pending_results, versions
 from ftbench_eval.presets import Chosen, Subset, choose
 from ftbench_eval.progress import Progress
-from ftbench_eval.reasons import explain
-from ftbench_eval.resume import partial_count, read_json, repair
+from ftbench_eval.resume import read_json, repair
 from ftbench_eval.scoring import Scorer
 from ftbench_eval.secret_files import loading_secrets, read_secret
 from ftbench_eval.settings import Settings
+from ftbench_eval.stream.journal import NAME as JOURNAL
+from ftbench_eval.stream.journal import Journal
 
 
 @dataclass
@@ -177,8 +177,16 @@ class Evaluation:
         settings, files = self.settings, self.files
         by_abbr = {item.subset.abbr: item for item in ready}
         repair(files, settings.model_abbr, {abbr: item.rows for abbr, item in by_abbr.items()})
+        answers = files.predictions / settings.model_abbr / JOURNAL
+        journal = Journal(answers, settings.fingerprint)
         collector = Collector(
-            settings, files, self.progress, self.output, by_abbr, decision.tokenizer_path
+            settings,
+            files,
+            self.progress,
+            self.output,
+            by_abbr,
+            decision.tokenizer_path,
+            journal.answers,
         )
         self._scorer = Scorer(
             self.scratch,
@@ -199,8 +207,19 @@ class Evaluation:
             else:
                 self._submit(item.subset, decision)
         if unasked:
-            model = self._load_model(model_files, decision)
-            self._infer_all(unasked, model, decision, collector)
+            Inference(
+                settings,
+                files,
+                self.progress,
+                self.output,
+                self.scratch,
+                self.seconds,
+                journal,
+                decision,
+                load=lambda: self._load_model(model_files, decision),
+                on_written=lambda subset: self._submit(subset, decision),
+                on_failed=collector.fail,
+            ).run(unasked)
         self._scorer.wait()
 
     def _judge(self, ready: Sequence[Checked]) -> JudgeClient | None:
@@ -233,36 +252,6 @@ class Evaluation:
         )
         return model
 
-    def _infer_all(
-        self,
-        subsets: Sequence[Subset],
-        model: LoadedModel,
-        decision: ModelDecision,
-        collector: Collector,
-    ) -> None:
-        counter = _Counter(self.progress)
-        for wrapper in model.wrappers.values():
-            count_calls(wrapper, counter.add)
-        for subset in subsets:
-            done = partial_count(self.files, self.settings.model_abbr, subset.abbr)
-            counter.begin(subset, done)
-            started = time.monotonic()
-            try:
-                infer_subset(
-                    subset,
-                    model.wrappers[subset.role],
-                    decision.configs[subset.role],
-                    self.files.root,
-                    self.settings.seed + subset.run,
-                )
-            except Exception as exc:  # foreign code; what fails is this subset only
-                self._note_seconds(subset.result_abbr, started)
-                _release_gpu_memory()
-                collector.fail(subset.abbr, explain(exc, "inference"))
-            else:
-                self._note_seconds(subset.result_abbr, started)
-                self._submit(subset, decision)
-
     def _submit(self, subset: Subset, decision: ModelDecision) -> None:
         assert self._scorer is not None
         task = {
@@ -279,39 +268,5 @@ class Evaluation:
         network = self.settings.allow_outside_services and bool(addresses([evaluator]))
         self._scorer.submit(subset.abbr, task, judged_samples, network)
 
-    def _note_seconds(self, abbr: str, started: float) -> None:
-        self.seconds[abbr] = self.seconds.get(abbr, 0.0) + time.monotonic() - started
-        self.progress.settle(abbr, seconds=self.seconds[abbr])
-
     def _prediction(self, abbr: str) -> Path:
         return self.files.predictions / self.settings.model_abbr / f"{abbr}.json"
-
-
-class _Counter:
-    """Counts the samples of the subset that is being asked."""
-
-    def __init__(self, progress: Progress) -> None:
-        self._progress = progress
-        self._abbr = ""
-        self._inputs = 0
-        self._per_sample = 1
-        self._before = 0
-        self._expected = 0
-
-    def begin(self, subset: Subset, done: int) -> None:
-        self._abbr, self._inputs = subset.result_abbr, 0
-        self._per_sample = inputs_per_sample(subset)
-        self._expected = self._progress.subset(subset.result_abbr).expected
-        self._before = done + subset.run * self._expected // subset.runs
-
-    def add(self, inputs: int) -> None:
-        self._inputs += inputs
-        completed = self._before + self._inputs // self._per_sample
-        self._progress.count(self._abbr, min(completed, self._expected))
-
-
-def _release_gpu_memory() -> None:
-    import torch
-
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()

@@ -14,6 +14,7 @@ from typing import Any
 from ftbench.schema import Sample
 from ftbench_eval.details import RECORD, Row, Rows, read_rows, text
 from ftbench_eval.evaluator_kinds import FLAG_METRICS, NO_VERDICTS, why_unknown
+from ftbench_eval.stream.requests import Answer
 
 METRIC_WHITELIST = (
     "score",
@@ -180,7 +181,10 @@ def _share(correct: Sequence[bool | None], weights: Sequence[float]) -> float | 
 
 
 def count_tokens(
-    samples: Sequence[Sample], count: Callable[[list[str]], list[int]], limit: int
+    samples: Sequence[Sample],
+    count: Callable[[list[str]], list[int]],
+    limit: int,
+    known: Mapping[int, Answer] | None = None,
 ) -> tuple[Sample, ...]:
     """Adds the number of output tokens, and whether the output filled the limit.
 
@@ -188,11 +192,21 @@ def count_tokens(
         samples: Of one subset.
         count: Gives the number of tokens of each text.
         limit: Generation limit in tokens.
+        known: Answers by sample index, as the model gave them; what they say is not counted again.
     """
-    counts = count([sample.prediction for sample in samples])
+    answers = known or {}
+    told = {i: answer.tokens for i, answer in answers.items() if answer.tokens is not None}
+    untold = [sample for sample in samples if sample.index not in told]
+    counts = count([sample.prediction for sample in untold]) if untold else []
+    tokens = told | {sample.index: n for sample, n in zip(untold, counts, strict=True)}
+
+    def is_cut(index: int) -> bool:
+        said = answers[index].is_cut if index in answers else None
+        return tokens[index] >= limit if said is None else said
+
     return tuple(
-        replace(sample, output_tokens=tokens, truncated=tokens >= limit)
-        for sample, tokens in zip(samples, counts, strict=True)
+        replace(sample, output_tokens=tokens[sample.index], truncated=is_cut(sample.index))
+        for sample in samples
     )
 
 

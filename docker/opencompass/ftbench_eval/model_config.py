@@ -21,6 +21,9 @@ BASE = "opencompass.models.HuggingFaceBaseModel"
 VLLM_CHAT = "opencompass.models.VLLMwithChatTemplate"
 VLLM_BASE = "opencompass.models.VLLM"
 
+STOCK_BATCH = 8
+"""Samples per batch in OpenCompass's own order, and for the stock command, where none is asked."""
+
 VLLM_BATCH = 512
 """OpenCompass sends vLLM one batch at a time, so a small batch starves its scheduler."""
 
@@ -200,7 +203,7 @@ def _transformers_configs(common: _Common) -> tuple[dict[str, dict[str, Any]], d
         "pad_token_id": common.pad_token_id,
         "max_seq_len": common.context,
         "max_out_len": settings.max_out_len,
-        "batch_size": settings.batch_size,
+        "batch_size": settings.batch_size or STOCK_BATCH,
         "run_cfg": {"num_gpus": settings.num_gpus},
     }
     if settings.adapter is not None and not common.merged:
@@ -256,7 +259,7 @@ def _vllm_configs(common: _Common) -> tuple[dict[str, dict[str, Any]], dict[str,
         "generation_kwargs": {"temperature": settings.temperature, "top_p": settings.top_p},
         "max_seq_len": common.context,
         "max_out_len": settings.max_out_len,
-        "batch_size": max(settings.batch_size, VLLM_BATCH),
+        "batch_size": max(settings.batch_size or 0, VLLM_BATCH),
         "run_cfg": {"num_gpus": settings.num_gpus},
         **common.meta_template,
     }

@@ -68,6 +68,14 @@ def load_model(configs: Mapping[str, dict[str, Any]], adapter: Path | None) -> L
     )
 
 
+def prompt_wrapper(config: Mapping[str, Any]) -> Any:
+    """An OpenCompass wrapper of transformers that has tokenizer and templates, but no weights."""
+    from mmengine.config import ConfigDict
+    from opencompass.utils import build_model_from_cfg
+
+    return build_model_from_cfg(ConfigDict({**config, "tokenizer_only": True}))
+
+
 def limit_gpus(num_gpus: int, visible: str | None) -> str:
     """CUDA_VISIBLE_DEVICES for a number of GPUs: the first of those that are visible.
 

@@ -80,10 +80,14 @@ class Progress:
             self._result = replace(self._result, **given)  # type: ignore[arg-type]
             self.write()
 
-    def count(self, abbr: str, completed: int) -> None:
-        """Says how many samples of a subset have a prediction; writes at most twice a second."""
+    def count(self, abbr: str, completed: int, **changes: object) -> None:
+        """Says how many samples of a subset have a prediction; writes at most twice a second.
+
+        Args:
+            changes: Further fields of the subset, such as its seconds.
+        """
         with self._lock:
-            self._replace(abbr, completed=completed)
+            self._replace(abbr, completed=completed, **changes)
             if time.monotonic() - self._written_at >= WRITE_INTERVAL_S:
                 self.write()
 

@@ -34,6 +34,12 @@ def previous_seconds(files: RunFiles, fingerprint: str) -> dict[str, float]:
     return {s.abbr: s.seconds for dataset in previous.datasets for s in dataset.subsets}
 
 
+def ran_out_of_memory(files: RunFiles) -> bool:
+    """Whether the launch before this one was killed for the memory that it took."""
+    launch = read_json(files.launch)
+    return isinstance(launch, dict) and launch.get("ending") == "out_of_memory"
+
+
 def repair(files: RunFiles, model_abbr: str, rows: dict[str, int]) -> None:
     """Removes what a kill left torn, because OpenCompass goes by a file's existence alone.
 

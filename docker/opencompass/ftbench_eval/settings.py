@@ -16,6 +16,8 @@ T = TypeVar("T")
 MODEL_TYPES = ("auto", "chat", "base")
 MERGE_CHOICES = ("auto", "always", "never")
 DTYPES = ("auto", "float32", "float16", "bfloat16")
+STREAM = "stream"
+ORDERS = (STREAM, "stock")
 
 
 class SettingsError(Exception):
@@ -33,6 +35,8 @@ class Settings:
     Attributes:
         datasets: Dataset names as the user gave them, each once.
         adapter: Adapter folder, or None to evaluate the base (or full) model.
+        batch_size: Samples per batch at most, or None for as many as have room.
+        batch_tokens: Tokens per batch at most, or None: by free memory.
         max_seq_len: Input limit in tokens, or None for the model's own context.
         options: By dataset name; absent: the preset as it is.
         files: The user's own files, by dataset name.
@@ -47,7 +51,9 @@ class Settings:
     adapter: Path | None
     model_abbr: str
     max_out_len: int
-    batch_size: int
+    batch_size: int | None
+    batch_tokens: int | None
+    order: str
     num_gpus: int
     temperature: float
     top_p: float
@@ -93,7 +99,9 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         adapter=read.folder("ADAPTER_PATH"),
         model_abbr=read.abbr("MODEL_ABBR", needed),
         max_out_len=read.integer("MAX_OUT_LEN", 2048, at_least=1),
-        batch_size=read.integer("BATCH_SIZE", 8, at_least=1),
+        batch_size=read.optional_integer("BATCH_SIZE", at_least=1),
+        batch_tokens=read.optional_integer("BATCH_TOKENS", at_least=1),
+        order=read.choice("INFERENCE_ORDER", "stream", ORDERS),
         num_gpus=read.integer("NUM_GPUS", 1, at_least=0),
         temperature=read.number("TEMPERATURE", 0.0, lambda v: v >= 0, "0 or more"),
         top_p=read.number("TOP_P", 1.0, lambda v: 0 < v <= 1, "above 0 and at most 1"),
