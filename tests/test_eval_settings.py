@@ -47,7 +47,8 @@ def test_read_settings_reads_exactly_the_contract() -> None:
 def test_read_settings_defaults() -> None:
     settings = read_settings(MINIMAL)
     assert settings.datasets == ("mmlu", "gsm8k")
-    assert (settings.max_out_len, settings.batch_size, settings.num_gpus) == (2048, 8, 1)
+    assert (settings.max_out_len, settings.batch_size, settings.num_gpus) == (2048, None, 1)
+    assert (settings.batch_tokens, settings.order) == (None, "stream")
     assert (settings.temperature, settings.top_p) == (0.0, 1.0)
     assert settings.adapter is None
     assert settings.max_seq_len is None

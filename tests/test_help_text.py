@@ -39,9 +39,7 @@ def test_help_text_gives_each_option_its_own_meaning() -> None:
 
 
 def test_help_text_gives_each_key_its_default_and_meaning() -> None:
-    assert (
-        "  backend.batch_size=8\n      Samples per inference batch, at least 1.\n"
-    ) in help_text()
+    assert ("  backend.seed=0\n      Seed of every random generator.\n") in help_text()
 
 
 def test_help_text_fits_a_terminal_of_100_columns() -> None:

@@ -31,6 +31,8 @@ CHANGE_PREDICTIONS: dict[str, Any] = {
     "backend.name": "vllm",
     "backend.max_out_len": 16,
     "backend.batch_size": 1,
+    "backend.batch_tokens": 1,
+    "backend.order": "stock",
     "backend.temperature": 0.5,
     "backend.top_p": 0.5,
     "backend.custom_prompt": "Be brief.",

@@ -46,9 +46,9 @@ def start(demo: Demo, folder: Path) -> subprocess.Popen[str]:
 
 
 def partial_lines(folder: Path) -> list[str]:
-    """The whole lines of what is answered so far."""
-    paths = list((folder / "workspace").glob("benchmark_results/*/predictions/*/tmp_gsm8k.jsonl"))
-    return paths[0].read_text().split("\n")[:-1] if paths else []
+    """The whole lines of what is answered so far; the first heads the others."""
+    paths = list((folder / "workspace").glob("benchmark_results/*/predictions/*/answers.jsonl"))
+    return paths[0].read_text().split("\n")[1:-1] if paths else []
 
 
 def test_interrupt_stops_the_container_and_the_same_command_goes_on(
@@ -82,4 +82,4 @@ def test_interrupt_stops_the_container_and_the_same_command_goes_on(
     (path,) = files.predictions.glob("*/gsm8k.json")
     final = json.loads(path.read_text())
     for answer in kept:
-        assert final[str(answer.pop("idx"))] == answer
+        assert final[str(answer["at"])]["prediction"] == answer["value"]

@@ -8,6 +8,7 @@ import subprocess
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -77,6 +78,15 @@ def write_rows(folder: Path) -> None:
 def write_lines(path: Path, rows: list[dict[str, object]]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+
+
+def kept_answers(output: Path) -> list[dict[str, Any]]:
+    """The whole lines of what the model has answered so far, without those that head them."""
+    journal = output / "predictions" / ABBR / "answers.jsonl"
+    if not journal.is_file():
+        return []
+    lines = journal.read_text(encoding="utf-8").split("\n")[:-1]
+    return [line for line in map(json.loads, lines) if "at" in line]
 
 
 @dataclass(frozen=True)

@@ -23,11 +23,14 @@ def scripted_wrapper(replies: dict[str, str]) -> Any:
     from opencompass.models.base import BaseModel
 
     class ScriptedModel(BaseModel):
-        def generate(self, inputs: list[str], max_out_len: int) -> list[str]:
-            return [replies[self._marker(prompt)] for prompt in inputs]
+        model = None
 
-        def get_ppl(self, inputs: list[str], mask_length: Any = None) -> Any:
-            likely = [prompt.endswith(replies[self._marker(prompt)]) for prompt in inputs]
+        def generate(self, inputs: list[Any], max_out_len: int, **_options: Any) -> list[str]:
+            return [replies[self._marker(_text(prompt))] for prompt in inputs]
+
+        def get_ppl(self, inputs: list[Any], mask_length: Any = None) -> Any:
+            texts = [_text(prompt) for prompt in inputs]
+            likely = [text.endswith(replies[self._marker(text)]) for text in texts]
             return np.array([1.0 if is_likely else 2.0 for is_likely in likely])
 
         def get_token_len(self, prompt: str) -> int:
@@ -40,6 +43,11 @@ def scripted_wrapper(replies: dict[str, str]) -> Any:
             return found[0]
 
     return ScriptedModel("scripted", max_seq_len=10**6)
+
+
+def _text(prompt: Any) -> str:
+    """Of a prompt that may be a list of turns."""
+    return prompt if isinstance(prompt, str) else "\n".join(turn["prompt"] for turn in prompt)
 
 
 if __name__ == "__main__":

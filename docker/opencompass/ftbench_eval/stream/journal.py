@@ -10,6 +10,7 @@ import json
 import os
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -35,23 +36,24 @@ class Journal:
 
     def __init__(self, path: Path, fingerprint: str) -> None:
         self._path = path
-        self._fingerprint = fingerprint
+        self._head = (fingerprint, _VERSION)
         self._lock = threading.Lock()
         self._file: BinaryIO | None = None
         self._synced_at = 0.0
-        self._kept: dict[tuple[str, int], tuple[str, Answer]] = {}
+        self._kept: dict[str, dict[int, tuple[str, Answer]]] = defaultdict(dict)
         self.facts: dict[str, Any] = {}
         self._read()
 
     def answer(self, request: Request) -> Answer | None:
         """What was answered to this very request, or None."""
-        digest, answer = self._kept.get((request.abbr, request.position), ("", None))
+        kept = self._kept.get(request.abbr, {})
+        digest, answer = kept.get(request.position, ("", None))
         return answer if digest == request.digest else None
 
     def answers(self, abbr: str) -> dict[int, Answer]:
         """All answers of a subset, by position."""
         with self._lock:
-            return {p: answer for (name, p), (_, answer) in self._kept.items() if name == abbr}
+            return {at: answer for at, (_, answer) in self._kept.get(abbr, {}).items()}
 
     def start(self, facts: dict[str, Any]) -> None:
         """Begins or goes on, with facts that a resumed run finds again in ``facts``.
@@ -61,7 +63,8 @@ class Journal:
         """
         with self._lock:
             self.facts = facts
-            line = {"version": _VERSION, "fingerprint": self._fingerprint, "facts": facts}
+            fingerprint, version = self._head
+            line = {"version": version, "fingerprint": fingerprint, "facts": facts}
             self._path.parent.mkdir(parents=True, exist_ok=True)
             self._file = self._path.open("ab")
             self._write([line])
@@ -76,7 +79,7 @@ class Journal:
         with self._lock:
             self._write(_line(request, answer) for request, answer in pairs)
             for request, answer in pairs:
-                self._kept[request.abbr, request.position] = (request.digest, answer)
+                self._kept[request.abbr][request.position] = (request.digest, answer)
 
     def close(self) -> None:
         """Puts everything on the disk."""
@@ -99,20 +102,26 @@ class Journal:
         if not self._path.is_file():
             return
         drop_torn_lines(self._path)
+        try:
+            self._load()
+        except (KeyError, TypeError, ValueError):  # not a journal of this evaluation
+            self._kept.clear()
+            self.facts = {}
+            self._path.unlink()
+
+    def _load(self) -> None:
+        is_mine = False
         with self._path.open(encoding="utf-8", errors="surrogatepass") as lines:
             for line in lines:
                 value = json.loads(line)
                 if "fingerprint" in value:
-                    if (value["fingerprint"], value["version"]) != (self._fingerprint, _VERSION):
-                        self._kept, self.facts = {}, {}
-                        break
+                    is_mine = (value["fingerprint"], value["version"]) == self._head
                     self.facts = value["facts"]
-                else:
+                elif is_mine:
                     answer = Answer(value["value"], value.get("tokens"), value.get("cut"))
-                    self._kept[value["abbr"], value["at"]] = (value["of"], answer)
-            else:
-                return
-        self._path.unlink()
+                    self._kept[value["abbr"]][value["at"]] = (value["of"], answer)
+                if not is_mine:
+                    raise ValueError("answers of another evaluation")
 
 
 def _line(request: Request, answer: Answer) -> dict[str, Any]:

@@ -89,7 +89,8 @@ class Stream:
         try:
             answers = answerer.answer(batch)
         except Exception as exc:  # foreign code; what fails is the subset that breaks it only
-            had_no_room, reason = is_out_of_memory(exc), explain(exc, "inference")
+            had_no_room = is_out_of_memory(exc)
+            reason = explain(exc, "out_of_memory" if had_no_room else "inference")
         else:
             self._journal.add(batch.requests, answers)
             self._on_answered(batch, time.monotonic() - started)
