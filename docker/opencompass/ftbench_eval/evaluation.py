@@ -65,7 +65,6 @@ class Evaluation:
             Refused: The model cannot be evaluated as asked.
             Exception: The model did not load.
         """
-        self.output.say("ftbench: loading OpenCompass")
         use_real_python_root()
         load_from_snapshots(os.environ)
         with loading_secrets(self.settings.secrets_folder, os.environ):
