@@ -82,8 +82,12 @@ class Progress:
 
     def count(self, abbr: str, completed: int) -> None:
         """Says how many samples of a subset have a prediction; writes at most twice a second."""
+        self.note(abbr, completed=completed)
+
+    def note(self, abbr: str, **changes: object) -> None:
+        """Changes fields of one subset, as ``settle`` does; writes at most twice a second."""
         with self._lock:
-            self._replace(abbr, completed=completed)
+            self._replace(abbr, **changes)
             if time.monotonic() - self._written_at >= WRITE_INTERVAL_S:
                 self.write()
 
