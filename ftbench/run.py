@@ -204,7 +204,7 @@ def _earlier_result(plan: Plan, ready: Ready, console: Console) -> Result | None
 def _launch(plan: Plan, runtime: Runtime, console: Console) -> Launch:
     with claimed(plan.run_dir):
         write_plan(plan)
-        with live_progress(plan, console) as on_line:
+        with tracking.warmed_up(plan.tracking), live_progress(plan, console) as on_line:
             try:
                 launch = runtime.launch(plan, on_line)
             except KeyboardInterrupt:
@@ -219,7 +219,7 @@ def _record(plan: Plan, result: Result) -> tuple[Pointers, int]:
         cure = f"python -m ftbench.record {plan.run_dir}"
         return Pointers(notes=(f"Not recorded (tracking=none). Record it later with: {cure}",)), 0
     try:
-        recorded = tracking.record(plan, result)
+        recorded = tracking.recorded_before(plan, result) or tracking.record(plan, result)
     except TrackingError as exc:
         return Pointers(notes=(str(exc),)), exc.exit_code
     pointers = Pointers(

@@ -33,11 +33,16 @@ done
 # NLTK's sentence models for other languages than English.
 find "$site"/punkt/data -name '*.py' -size +100k ! -name english.py -delete
 rm -rf "$site"/pyarrow/include "$site"/pyarrow/src
+# The same libraries again, under the names that only a linker asks for.
+rm -f "$site"/pyarrow/libarrow_python*.so "$site"/pyarrow/libarrow_python*.so.*.*.*
 find "$site" -type f \( -name '*.pyx' -o -name '*.pxd' \) -delete
 if [ "$variant" = cpu ]; then
   rm -rf "$site"/torch/include
+  rm -f "$site"/torch/lib/lib*_test.so
   find "$site"/torch/bin -type f ! -name torch_shm_manager -delete
 fi
+# Bytecode that pip made of what is deleted above.
+find "$site" -name '*.pyc' -delete
 
 # The root file system is read-only later: without bytecode every start would compile again.
 # (Some packages carry templates that are no Python; they are not imported either.)

@@ -8,9 +8,17 @@ and colours are told apart by colour-blind readers too.
 from __future__ import annotations
 
 from ftbench.plots.bars import score_bars
+from ftbench.plots.drawing import load_matplotlib
 from ftbench.plots.heatmap import subset_heatmap
 from ftbench.plots.parallel import parallel_coordinates
 from ftbench.plots.scored import Scored
 from ftbench.plots.steps import score_over_steps
 
-__all__ = ["Scored", "parallel_coordinates", "score_bars", "score_over_steps", "subset_heatmap"]
+__all__ = [
+    "Scored",
+    "load_matplotlib",
+    "parallel_coordinates",
+    "score_bars",
+    "score_over_steps",
+    "subset_heatmap",
+]

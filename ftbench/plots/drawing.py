@@ -52,6 +52,16 @@ _RC: dict[Any, Any] = {
 _FORBIDDEN = re.compile(r"[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
+def load_matplotlib() -> None:
+    """Imports what ``svg`` needs, for callers that have time for it now and not later.
+
+    Side effects: imports; matplotlib may write its cache of fonts.
+    """
+    import matplotlib._constrained_layout
+    import matplotlib.backends.backend_svg
+    import matplotlib.figure  # noqa: F401
+
+
 def svg(width: float, height: float, draw: Callable[[Figure], None]) -> str:
     """Draws a figure and returns it as SVG text, the same for the same values.
 

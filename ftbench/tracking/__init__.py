@@ -20,9 +20,12 @@ from ftbench.tracking.attended import (
 from ftbench.tracking.check import check, training_status
 from ftbench.tracking.environment import export_credentials, redact, split_credentials
 from ftbench.tracking.names import model_label
-from ftbench.tracking.recorder import Recorded, record
+from ftbench.tracking.receipt import recorded_before
+from ftbench.tracking.recorded import Recorded
+from ftbench.tracking.recorder import record
 from ftbench.tracking.sweeps import RecordedSweep, open_sweep, record_sweep
 from ftbench.tracking.trained import TrainedRun, bring, find_trained, get_trained, is_active
+from ftbench.tracking.warm import warmed_up
 
 __all__ = [
     "FAILED",
@@ -45,8 +48,10 @@ __all__ = [
     "open_training_run",
     "record",
     "record_sweep",
+    "recorded_before",
     "redact",
     "settle_training_run",
     "split_credentials",
     "training_status",
+    "warmed_up",
 ]

@@ -8,6 +8,7 @@ from ftbench.errors import Problem, TrackingError
 from ftbench.plan import TrackingPlan
 from ftbench.tracking.environment import mlflow_environment
 from ftbench.tracking.failures import explain
+from ftbench.tracking.glance import is_ready, look_up_run
 from ftbench.tracking.names import sqlite_path
 from ftbench.tracking.store import open_store
 
@@ -33,7 +34,7 @@ def check(tracking: TrackingPlan, may_create: bool = True) -> list[Problem]:
     problems = _check_experiment_name(tracking.experiment)
     path = sqlite_path(tracking.uri)
     if path is None or path.exists():
-        return problems + _check_store(tracking)
+        return problems if _is_plainly_ready(tracking) else problems + _check_store(tracking)
     if tracking.training_run_id:
         return [*problems, _no_database(tracking, path)]
     return problems + (_check_store(tracking) if may_create and not problems else [])
@@ -50,6 +51,9 @@ def training_status(tracking: TrackingPlan) -> str | None:
     """
     if tracking.kind == "none" or not tracking.training_run_id:
         return None
+    seen = look_up_run(tracking.uri, tracking.training_run_id)
+    if seen is not None:
+        return seen.status
     from mlflow.exceptions import MlflowException
     from sqlalchemy.exc import SQLAlchemyError
 
@@ -71,6 +75,13 @@ def _check_experiment_name(name: str | None) -> list[Problem]:
         happened = f"it has {len(name)} characters, MLflow takes {MAX_EXPERIMENT_NAME}"
         return [Problem(tried[:60] + "…", happened, "choose a shorter name")]
     return []
+
+
+def _is_plainly_ready(tracking: TrackingPlan) -> bool:
+    run_id = tracking.training_run_id
+    experiment = (tracking.experiment or "").strip()
+    is_there = not run_id or look_up_run(tracking.uri, run_id) is not None
+    return is_there and is_ready(tracking.uri, experiment or None)
 
 
 def _check_store(tracking: TrackingPlan) -> list[Problem]:

@@ -64,6 +64,19 @@ def redact(text: str) -> str:
 
 
 @contextmanager
+def no_telemetry() -> Iterator[None]:
+    """Lets mlflow be imported in the block without its telemetry, unless the user asked for it."""
+    name = "MLFLOW_DISABLE_TELEMETRY"
+    is_given = name in os.environ
+    os.environ.setdefault(name, "true")
+    try:
+        yield
+    finally:
+        if not is_given:
+            os.environ.pop(name, None)
+
+
+@contextmanager
 def mlflow_environment(uri: str, request_timeout_s: int, retries: int) -> Iterator[None]:
     """Sets how MLflow's client behaves, and restores everything afterwards.
 

@@ -25,6 +25,8 @@ from ftbench.tracking.contents import SWEEP_TAG, TrainingRun
 from ftbench.tracking.environment import mlflow_environment, redact
 from ftbench.tracking.failures import explain
 from ftbench.tracking.note import NOTE_TAG, run_note
+from ftbench.tracking.receipt import keep_receipt
+from ftbench.tracking.recorded import Recorded
 from ftbench.tracking.scores import Score, details, headlines
 from ftbench.tracking.sweeps import keep_sweep_lines, sweep_tag
 
@@ -33,32 +35,6 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 RETRIES = 2
-
-
-@dataclass(frozen=True)
-class Recorded:
-    """Where an evaluation stands in MLflow.
-
-    Attributes:
-        run_url: The benchmark run's page. For a database, it answers while open_with runs.
-        view_url: The experiment's benchmark runs with their score columns, best first.
-        charts_url: The same as charts, with the difference against the base model.
-        training_view_url: Curves of the training runs' losses and scores.
-        open_with: Command that shows the pages of a database; empty for a server.
-        model_id: The LoggedModel's id.
-        notes: What a reader should know, one sentence each.
-    """
-
-    run_id: str
-    experiment_id: str
-    run_url: str
-    view_url: str = ""
-    charts_url: str = ""
-    training_view_url: str = ""
-    open_with: str = ""
-    model_id: str = ""
-    training_run_id: str | None = None
-    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -123,7 +99,9 @@ def record(plan: Plan, result: Result) -> Recorded:
         )
         _finish(target)
         notes += _write_back(target, shown)
-    return _recorded(target, notes, shown.charts_view)
+        recorded = _recorded(target, notes, shown.charts_view)
+        keep_receipt(plan, result, recorded)
+    return recorded
 
 
 def _open_target(plan: Plan, result: Result) -> _Target:

@@ -20,6 +20,7 @@ from ftbench.errors import EXIT_TRACKING, TrackingError
 from ftbench.plan import TrackingPlan, write_plan
 from ftbench.references import Finder, find_runs
 from ftbench.tracking import recorder
+from ftbench.tracking.glance import SeenRun, is_ready, look_up_run
 from tests.browser import free_port, kill_mlflow_server, mlflow_server, start_mlflow_server
 from tests.http_proxy import http_proxy
 from tests.tracking_fixtures import (
@@ -277,3 +278,24 @@ def test_parallel_recorders_on_a_new_database(tmp_path: Path) -> None:
     assert keys == [f"f0f0f0f0f0f0f0f0-2026092{n}_000000" for n in range(5)]
     assert {run.info.status for run in runs} == {"FINISHED"}
     assert len(client.search_logged_models([experiment.experiment_id])) == 1
+
+
+def test_a_server_is_looked_at_without_its_client(server: str) -> None:
+    client = MlflowClient(server)
+    run_id = training_run(client, "looked at")
+    experiment_id = client.get_run(run_id).info.experiment_id
+    assert is_ready(server)
+    assert is_ready(server, "looked at")
+    assert not is_ready(server, "new one")
+    assert look_up_run(server, run_id) == SeenRun("FINISHED", experiment_id)
+    assert look_up_run(server, "ab" * 16) is None
+    client.delete_run(run_id)
+    assert look_up_run(server, run_id) is None
+
+
+def test_a_recorded_result_is_not_recorded_again_on_a_server(server: str, tmp_path: Path) -> None:
+    folder = run_folder(tmp_path, TrackingPlan("mlflow", server, experiment="once"), subjects=2)
+    recorded = tracking.record(folder.plan, folder.result)
+    assert tracking.recorded_before(folder.plan, folder.result) == recorded
+    MlflowClient(server).delete_run(recorded.run_id)
+    assert tracking.recorded_before(folder.plan, folder.result) is None

@@ -15,6 +15,7 @@ from typing import Any
 
 from ftbench.schema import Reason
 from ftbench.services import OWN_JUDGES, addresses
+from ftbench_eval.built import BuiltDatasets, build
 from ftbench_eval.judging import NEEDS_JUDGE, class_name, judge_part, judged_config
 from ftbench_eval.presets import Subset
 from ftbench_eval.reasons import Refused, explain
@@ -44,19 +45,23 @@ class Checked:
     reason: Reason | None = None
 
 
-def check(subset: Subset, allow_outside_services: bool = False) -> Checked:
+def check(
+    subset: Subset, allow_outside_services: bool = False, built: BuiltDatasets | None = None
+) -> Checked:
     """Loads the data of a subset and constructs its evaluator; what fails becomes a reason.
 
     Args:
         subset: What is to be asked.
         allow_outside_services: Scoring may send the model's answers to services outside.
+        built: Keeps the dataset for inference, if all is well.
     """
     try:
         refuse_retriever(subset.config)
     except Refused as exc:
         return Checked(subset, reason=explain(exc, "preset"))
     try:
-        rows = _load_rows(subset.config)
+        dataset = _load(subset.config)
+        rows = dataset.test
     except Exception as exc:  # foreign code; what fails is this subset only
         return Checked(subset, reason=_data_reason(explain(exc, "data"), subset.config))
     try:
@@ -67,6 +72,8 @@ def check(subset: Subset, allow_outside_services: bool = False) -> Checked:
         return Checked(subset, len(rows), reason=explain(exc, "preset"))
     if not len(rows):
         return Checked(subset, reason=Reason("data", "the dataset has no rows"))
+    if built is not None:
+        built.keep(subset.config, dataset)
     return Checked(subset, len(rows), prompt_hash(subset.config["infer_cfg"]), data_hash(rows))
 
 
@@ -110,14 +117,12 @@ def _hash(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def _load_rows(config: Any) -> Any:
-    from opencompass.utils import build_dataset_from_cfg
-
-    dataset = build_dataset_from_cfg(config)
+def _load(config: Any) -> Any:
+    dataset = build(config)
     ids = config["infer_cfg"].get("retriever", {}).get("fix_id_list") or []
     if ids and max(ids) >= len(dataset.train):
         raise Refused("unsupported", f"it has {len(dataset.train)} rows to take examples from")
-    return dataset.test
+    return dataset
 
 
 def _data_reason(reason: Reason, config: Any) -> Reason:

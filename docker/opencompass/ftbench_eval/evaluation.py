@@ -18,6 +18,7 @@ from ftbench.schema import (
 )
 from ftbench.services import addresses
 from ftbench_eval import confinement
+from ftbench_eval.built import BuiltDatasets, name_datasets_at_random
 from ftbench_eval.checks import Checked, check
 from ftbench_eval.collecting import Collector
 from ftbench_eval.hub_data import load_from_snapshots
@@ -57,6 +58,7 @@ class Evaluation:
     scratch: Path
     seconds: dict[str, float]
     _scorer: Scorer | None = field(default=None, init=False)
+    _built: BuiltDatasets = field(default_factory=BuiltDatasets, init=False)
 
     def run(self) -> None:
         """Evaluates every dataset; what goes wrong with one of them is data, not an exception.
@@ -65,9 +67,10 @@ class Evaluation:
             Refused: The model cannot be evaluated as asked.
             Exception: The model did not load.
         """
-        self.output.say("ftbench: loading OpenCompass")
         use_real_python_root()
         load_from_snapshots(os.environ)
+        name_datasets_at_random()
+        self._built.serve_inference()
         with loading_secrets(self.settings.secrets_folder, os.environ):
             settings = self.settings
             chosen = choose(
@@ -138,11 +141,12 @@ class Evaluation:
                 self._settle_checked(checked)
             if checked.reason is None:
                 ready.append(checked)
+        self.progress.write()
         return ready
 
     def _settle_checked(self, checked: Checked) -> None:
         subset = checked.subset
-        self.progress.settle(
+        self.progress.note(
             subset.result_abbr,
             expected=checked.rows * subset.runs,
             prompt_hash=checked.prompt_hash,
@@ -160,7 +164,7 @@ class Evaluation:
         refused = confinement.refusal(subset.preset)
         if refused:
             return Checked(subset, reason=refused)
-        return check(subset, self.settings.allow_outside_services)
+        return check(subset, self.settings.allow_outside_services, self._built)
 
     def _write_config(self, decision: ModelDecision, ready: Sequence[Checked]) -> Any:
         subsets = [item.subset for item in ready]
@@ -215,6 +219,7 @@ class Evaluation:
                 self.scratch,
                 self.seconds,
                 journal,
+                self._built,
                 decision,
                 load=lambda: self._load_model(model_files, decision),
                 on_written=lambda subset: self._submit(subset, decision),

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ftbench.schema import Reason, RunFiles
+from ftbench_eval.built import BuiltDatasets
 from ftbench_eval.infer import count_calls, infer_subset, inputs_per_sample
 from ftbench_eval.model_config import ModelDecision
 from ftbench_eval.model_load import LoadedModel, prompt_wrapper
@@ -34,6 +35,7 @@ class Inference:
         scratch: Folder that is removed at the end.
         seconds: Inference seconds by subset, of an interrupted run; kept up to date.
         journal: What is answered already, and what will be.
+        built: Has the datasets of the check.
         load: Loads the weights; called once, in a thread of its own, if they are needed.
         on_written: Called when the predictions of a subset are written; in any thread.
         on_failed: Called when there will be none, with the reason; in any thread.
@@ -48,6 +50,7 @@ class Inference:
         scratch: Path,
         seconds: dict[str, float],
         journal: Journal,
+        built: BuiltDatasets,
         decision: ModelDecision,
         load: Callable[[], LoadedModel],
         on_written: Callable[[Subset], None],
@@ -60,6 +63,7 @@ class Inference:
         self._scratch = scratch
         self._seconds = seconds
         self._journal = journal
+        self._built = built
         self._decision = decision
         self._load = load
         self._on_written = on_written
@@ -94,7 +98,7 @@ class Inference:
     def _stream(self, subsets: Sequence[Subset]) -> None:
         wrappers = self._prompt_wrappers({subset.role for subset in subsets})
         prompters = {
-            role: Prompter(role, wrapper, self._decision.configs[role], self._scratch)
+            role: Prompter(role, wrapper, self._decision.configs[role], self._scratch, self._built)
             for role, wrapper in wrappers.items()
         }
         stream = StreamedSubsets(

@@ -1,7 +1,8 @@
 """The story of one evaluation, from the environment variables to ``result.json``.
 
-settings -> fork server -> presets -> model decision -> datasets checked -> config written
--> model loaded once -> for each subset: infer, and beside it score the one before -> result
+settings -> OpenCompass imported, fork server -> presets -> model decision -> datasets checked
+-> config written -> model loaded once -> for each subset: infer, and beside it score the one
+before -> result
 """
 
 from __future__ import annotations
@@ -14,18 +15,18 @@ import time
 from collections.abc import MutableMapping
 from pathlib import Path
 
-from ftbench.schema import SCHEMA_VERSION, SECRET_NAMES, Result, RunFiles
+from ftbench.schema import SCHEMA_VERSION, Result, RunFiles
 from ftbench_eval.evalplus_data import provide_evalplus_tests
 from ftbench_eval.evaluation import Evaluation
+from ftbench_eval.fork_server import start_fork_server, without_secrets
 from ftbench_eval.hub_data import prepare_cache
 from ftbench_eval.nltk_data import provide_sentence_model
 from ftbench_eval.output import Output
 from ftbench_eval.progress import Progress
 from ftbench_eval.reasons import Refused, explain
 from ftbench_eval.resume import previous_seconds
-from ftbench_eval.scoring import start_fork_server
 from ftbench_eval.settings import Settings, SettingsError, read_settings
-from ftbench_eval.stop import watch_for_stop
+from ftbench_eval.stop import end_on_signals, watch_for_stop
 
 EXIT_OK = 0
 EXIT_FAILED = 1
@@ -47,6 +48,7 @@ def main(environ: MutableMapping[str, str]) -> int:
 
     Side effects: fills ``OUTPUT_PATH``; redirects standard output and error of the process.
     """
+    without_secrets(environ)
     try:
         settings = read_settings(environ)
         files = RunFiles(settings.output)
@@ -91,15 +93,17 @@ def _evaluate(
         shutil.rmtree(scratch, ignore_errors=True)
 
     margin = None if settings.timeout_s is None else settings.timeout_s + STOP_MARGIN_S
-    watch_for_stop(margin, stop)
+    end_on_signals(stop)
     # OpenCompass leaves .cache, tmp and icl_inference_output wherever it stands.
     os.chdir(scratch)
     progress.write()
     prepare_environment(environ, settings)
     provide_sentence_model(scratch / "nltk_data", environ)
     prepare_cache(environ, scratch)
-    start_fork_server(environ)
+    output.say("ftbench: loading OpenCompass")
     try:
+        start_fork_server(environ)
+        watch_for_stop(margin, stop)
         evaluation.run()
     except Exception as exc:  # the top of the program: a failure becomes data
         reason = explain(exc, "internal")
@@ -113,14 +117,12 @@ def _evaluate(
 
 
 def prepare_environment(environ: MutableMapping[str, str], settings: Settings) -> None:
-    """Gives the libraries the variables they read, and takes secrets away from them.
+    """Gives the libraries the variables they read.
 
     Side effects: changes ``environ``.
     """
     from ftbench_eval.model_load import limit_gpus
 
-    for name in SECRET_NAMES:
-        environ.pop(name, None)
     if settings.data_folder is not None:
         environ["COMPASS_DATA_CACHE"] = str(settings.data_folder)
         provide_evalplus_tests(settings.data_folder, environ)

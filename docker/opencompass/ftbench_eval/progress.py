@@ -80,14 +80,14 @@ class Progress:
             self._result = replace(self._result, **given)  # type: ignore[arg-type]
             self.write()
 
-    def count(self, abbr: str, completed: int, **changes: object) -> None:
-        """Says how many samples of a subset have a prediction; writes at most twice a second.
+    def count(self, abbr: str, completed: int) -> None:
+        """Says how many samples of a subset have a prediction; writes at most twice a second."""
+        self.note(abbr, completed=completed)
 
-        Args:
-            changes: Further fields of the subset, such as its seconds.
-        """
+    def note(self, abbr: str, **changes: object) -> None:
+        """Changes fields of one subset, as ``settle`` does; writes at most twice a second."""
         with self._lock:
-            self._replace(abbr, completed=completed, **changes)
+            self._replace(abbr, **changes)
             if time.monotonic() - self._written_at >= WRITE_INTERVAL_S:
                 self.write()
 

@@ -11,7 +11,7 @@ import stat
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping, MutableMapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from multiprocessing import forkserver
 from multiprocessing.connection import wait
@@ -20,43 +20,13 @@ from pathlib import Path
 from typing import Any
 
 from ftbench.judge_client import JudgeClient
-from ftbench.schema import SECRET_NAMES, Reason
+from ftbench.schema import Reason
 from ftbench_eval.judge_service import JudgeDesk
 from ftbench_eval.program_host import remove_tree
 from ftbench_eval.reasons import LOG
 from ftbench_eval.scoring_child import ScoringJob, score_subset
 
-_PRELOAD = [
-    "opencompass.tasks",
-    "opencompass.datasets",
-    "opencompass.openicl.icl_evaluator",
-    "ftbench_eval.scoring_child",
-]
-
 _LARGEST_RESULT = 2 << 30
-
-
-def start_fork_server(environ: MutableMapping[str, str]) -> None:
-    """Starts the process that scoring processes are forked from, with OpenCompass imported.
-
-    Started before any secret or GPU is touched, so that scoring never sees either. It imports
-    while this process does the same, and returns at once.
-
-    Args:
-        environ: ``os.environ``; what the fork server gets is taken from it, then it is restored.
-
-    Side effects: starts a process.
-    """
-    hidden = {name: environ.pop(name) for name in SECRET_NAMES if name in environ}
-    before = dict(environ)
-    environ.update(CUDA_VISIBLE_DEVICES="", OMP_NUM_THREADS="1", TOKENIZERS_PARALLELISM="false")
-    try:
-        multiprocessing.set_forkserver_preload(_PRELOAD)
-        forkserver.ensure_running()
-    finally:
-        for name in environ.keys() - before.keys():
-            del environ[name]
-        environ.update(before | hidden)
 
 
 class Scorer:

@@ -99,6 +99,7 @@ def score_subset(job: ScoringJob) -> None:
     # A process of a fork server makes its own children through it, too; evaluators that expect a
     # plain fork (MATHVerifyEvaluator) then time out on every sample.
     multiprocessing.set_start_method("fork", force=True)
+    from ftbench_eval.built import name_datasets_at_random
     from ftbench_eval.evalplus_data import accept_limited_humaneval_plus
     from ftbench_eval.hub_data import load_from_snapshots
     from ftbench_eval.reasons import explain
@@ -115,6 +116,7 @@ def score_subset(job: ScoringJob) -> None:
         accept_limited_humaneval_plus()
         fix_language_detection()
         load_from_snapshots(os.environ)
+        name_datasets_at_random()
         mend_upstream()
         OpenICLEvalTask(config).run()
     except Exception as exc:  # foreign code at the top of a process

@@ -1,8 +1,8 @@
 """Ends the program promptly on SIGTERM, SIGINT or its own time limit, whatever it is doing.
 
-A thread waits for the signal, because Python runs signal handlers in the main thread only, between
-two byte codes: a long matrix product, or a bare ``except`` in a library, would delay or eat an
-exception raised there.
+While the program may have no thread, the signal's handler ends it. Later a thread waits for the
+signal, because Python runs signal handlers in the main thread only, between two byte codes: a long
+matrix product, or a bare ``except`` in a library, would delay or eat an exception raised there.
 """
 
 from __future__ import annotations
@@ -18,6 +18,25 @@ from pathlib import Path
 
 EXIT_TIMEOUT = 124
 """What ``timeout(1)`` exits with."""
+
+
+def end_on_signals(on_stop: Callable[[str], None]) -> None:
+    """Lets SIGTERM and SIGINT end the process with 128 + signal number, until ``watch_for_stop``.
+
+    For the time before a fork, in which no thread may run: libraries are imported then, where no
+    single call takes long. The handler does not raise, which a library could swallow.
+
+    Args:
+        on_stop: As of ``watch_for_stop``; called in the main thread.
+
+    Side effects: installs signal handlers; ends the process without running exit handlers.
+    """
+
+    def end(number: int, _frame: object = None) -> None:
+        _end(on_stop, signal.Signals(number).name, 128 + number)
+
+    for number in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(number, end)
 
 
 def watch_for_stop(timeout_s: float | None, on_stop: Callable[[str], None]) -> None:

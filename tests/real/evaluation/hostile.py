@@ -292,8 +292,9 @@ def main() -> None:
     # The fork server's processes import this file by name.
     sys.path.insert(0, str(Path(__file__).parent))
     from ftbench_eval import scoring
+    from ftbench_eval.fork_server import start_fork_server
 
-    scoring.start_fork_server(os.environ)
+    start_fork_server(os.environ)
     score(folder / "confined", port)
     import hostile
 

@@ -42,7 +42,8 @@ class Looks(BaseEvaluator):
 DRIVER = """
 import json, os, sys, threading
 from pathlib import Path
-from ftbench_eval.scoring import Scorer, start_fork_server
+from ftbench_eval.fork_server import start_fork_server
+from ftbench_eval.scoring import Scorer
 
 def main():
     scratch, predictions = Path(sys.argv[1]), sys.argv[2]

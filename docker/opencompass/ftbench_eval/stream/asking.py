@@ -140,7 +140,8 @@ class StreamedSubsets:
         total = len(asked.requests)
         expected = self._progress.subset(name).expected // asked.subset.runs
         whole = (total - asked.open) * expected // total if total else 0
-        self._progress.count(name, asked.before + whole, seconds=self._seconds.get(name, 0.0))
+        seconds = self._seconds.get(name, 0.0)
+        self._progress.note(name, completed=asked.before + whole, seconds=seconds)
 
     def _write(self, asked: _Asked) -> None:
         self._writing.append(self._writer.submit(self._write_now, asked))

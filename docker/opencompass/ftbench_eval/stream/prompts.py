@@ -17,6 +17,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from ftbench_eval.built import BuiltDatasets
 from ftbench_eval.presets import Subset
 from ftbench_eval.reasons import Refused
 from ftbench_eval.stream.requests import GENERATE, PERPLEXITY, Answer, Call, Request, digest_of
@@ -45,15 +46,22 @@ class Prompter:
         wrapper: OpenCompass model; only its tokenizer and templates are used.
         model_config: The config it was built from.
         scratch: Folder for what OpenCompass writes on the way.
+        built: Has the datasets of the check; each is kept here from its prompts to its predictions.
     """
 
     def __init__(
-        self, role: str, wrapper: Any, model_config: Mapping[str, Any], scratch: Path
+        self,
+        role: str,
+        wrapper: Any,
+        model_config: Mapping[str, Any],
+        scratch: Path,
+        built: BuiltDatasets,
     ) -> None:
         self._role = role
         self._wrapper = wrapper
         self._config = model_config
         self._scratch = scratch
+        self._built = built
         self._lengths: dict[bytes, int] = {}
         self._lock = threading.Lock()
 
@@ -76,8 +84,9 @@ class Prompter:
                 requests.append(Request(subset.abbr, position, call, value, length, masked, digest))
             return ["" if call.method == GENERATE else 0.0] * len(inputs)
 
-        folder = self._run(subset, note, seed)
-        shutil.rmtree(folder, ignore_errors=True)
+        task = self._run(subset, note, seed)
+        self._built.keep(subset.config, task.dataset)
+        shutil.rmtree(task.work_dir, ignore_errors=True)
         return requests
 
     def write(
@@ -102,15 +111,16 @@ class Prompter:
                 for value, masked in zip(inputs, masks, strict=True)
             ]
 
-        folder = self._run(subset, replay, seed)
-        written = folder / "predictions" / self._config["abbr"] / f"{subset.abbr}.json"
+        folder = self._run(subset, replay, seed).work_dir
+        written = Path(folder, "predictions", self._config["abbr"], f"{subset.abbr}.json")
         target.parent.mkdir(parents=True, exist_ok=True)
         part = target.with_name(f".{target.name}.part")
         shutil.copyfile(written, part)
         part.replace(target)
         shutil.rmtree(folder, ignore_errors=True)
 
-    def _run(self, subset: Subset, respond: Respond, seed: int) -> Path:
+    def _run(self, subset: Subset, respond: Respond, seed: int) -> Any:
+        """OpenCompass's task, done."""
         from mmengine.config import ConfigDict
         from opencompass.tasks import OpenICLInferTask
 
@@ -124,7 +134,7 @@ class Prompter:
         task.dataset_cfgs[0][0]["infer_cfg"]["inferencer"]["batch_size"] = _EVERYTHING
         _seed_choices(seed)
         task.run(cur_model=self._stand_in(respond), cur_model_abbr=self._config["abbr"])
-        return folder
+        return task
 
     def _stand_in(self, respond: Respond) -> _StandIn:
         return _StandIn(self._role, self._wrapper, self._length, respond)

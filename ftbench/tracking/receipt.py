@@ -1,0 +1,73 @@
+"""What a run folder remembers of its recording, so that a reused result is not recorded again.
+
+A receipt holds for one tracker, one result and one set of tags and params; it is believed only
+while the tracker still has the run. ``python -m ftbench.record`` takes no notice of it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+
+from ftbench import __version__
+from ftbench.plan import Plan
+from ftbench.schema import Result, from_json, to_json, write_atomically
+from ftbench.tracking import contents
+from ftbench.tracking.glance import look_up_run
+from ftbench.tracking.recorded import Recorded
+
+_FINAL = ("FINISHED", "FAILED")
+"""A run stays RUNNING until everything of it is there."""
+
+
+def keep_receipt(plan: Plan, result: Result, recorded: Recorded) -> None:
+    """Notes that a result is recorded.
+
+    Side effects: writes ``recorded.json`` into the run folder, where that can be written.
+    """
+    receipt = {"what": _what(plan, result), "recorded": to_json(recorded)}
+    write_atomically(_path(plan), json.dumps(receipt, ensure_ascii=False, indent=1))
+
+
+def recorded_before(plan: Plan, result: Result) -> Recorded | None:
+    """Where a result stands already; None when it is to be recorded, or that is not certain.
+
+    Args:
+        plan: Of the present command.
+        result: Collected.
+    """
+    if plan.tracking.kind == "none":
+        return None
+    try:
+        receipt = json.loads(_path(plan).read_text(encoding="utf-8"))
+        recorded = from_json(Recorded, receipt["recorded"])
+        is_same = receipt["what"] == _what(plan, result)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    if not is_same or not isinstance(recorded, Recorded):
+        return None
+    uri, training_run_id = plan.tracking.uri, recorded.training_run_id
+    run = look_up_run(uri, recorded.run_id)
+    if run is None or run.lost_files or run.status not in _FINAL:
+        return None
+    if training_run_id and look_up_run(uri, training_run_id) is None:
+        return None
+    return recorded
+
+
+def _what(plan: Plan, result: Result) -> str:
+    """Identifies what a recording depends on, but for the training run's own values."""
+    parts = [
+        __version__,
+        plan.run_dir.name,
+        to_json(plan.tracking),
+        contents.run_tags(plan, result, None),
+        contents.run_params(plan, None),
+        to_json(result),
+    ]
+    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
+
+
+def _path(plan: Plan) -> Path:
+    return plan.run_dir / "recorded.json"
