@@ -129,6 +129,11 @@ class Evaluation:
                 start_new_session=True,
             )
 
+    @property
+    def printed(self) -> str:
+        """Everything that the commands printed."""
+        return (self.folder / "printed.log").read_text("utf-8", "replace")
+
     def run(self) -> int:
         """Runs the command to its end; gives its exit code."""
         return self.start().wait(_PATIENCE_S)
