@@ -33,13 +33,14 @@ _PATIENCE_S = 900.0
 """How long one command may take, in seconds."""
 
 
-def make_counted_model(base: Path, folder: Path, delay_s: float) -> Path:
+def make_counted_model(base: Path, folder: Path, delay_s: float, stop_after: int = 0) -> Path:
     """Copies a Qwen2 checkpoint and gives it the code that counts.
 
     Args:
         base: The checkpoint.
         folder: Receives the copy; must not exist.
         delay_s: Seconds that each batch takes at least.
+        stop_after: Batches after which it waits for a file ``go`` in the run folder; 0: never.
     """
     shutil.copytree(base, folder)
     shutil.copy(_MODEL_CODE, folder)
@@ -47,6 +48,7 @@ def make_counted_model(base: Path, folder: Path, delay_s: float) -> Path:
     config["auto_map"] = {"AutoModelForCausalLM": "modeling_counted.CountedForCausalLM"}
     config["architectures"] = ["CountedForCausalLM"]
     config["counted_delay_s"] = delay_s
+    config["counted_stop_after"] = stop_after
     (folder / "config.json").write_text(json.dumps(config, indent=1), encoding="utf-8")
     return folder
 

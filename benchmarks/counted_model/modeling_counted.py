@@ -14,7 +14,11 @@ from transformers import Qwen2ForCausalLM
 
 
 class CountedForCausalLM(Qwen2ForCausalLM):
-    """``config.counted_delay_s``: seconds that each batch takes at least."""
+    """Its config says more.
+
+    ``counted_delay_s``: seconds that each batch takes at least. ``counted_stop_after``: batches
+    after which it thinks on until there is a file ``go`` in the run folder; 0: never.
+    """
 
     _is_generating = False
 
@@ -42,6 +46,11 @@ class CountedForCausalLM(Qwen2ForCausalLM):
             rows.append(hashlib.sha256(json.dumps(kept).encode()).hexdigest()[:16])
         line = json.dumps({"what": what, "rows": rows}) + "\n"
         path = Path(os.environ["OUTPUT_PATH"]) / "asked.jsonl"
+        limit = getattr(self.config, "counted_stop_after", 0)
+        while limit and path.is_file() and path.read_text().count("\n") >= limit:
+            if path.with_name("go").exists():
+                break
+            time.sleep(0.1)
         handle = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
         os.write(handle, line.encode())
         os.close(handle)
