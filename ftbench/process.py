@@ -215,6 +215,16 @@ def run_process(
     return Ended(128 - code if code < 0 else code, timed_out, seconds)
 
 
+def start_time(pid: int) -> str:
+    """When a process started, in clock ticks since boot; empty when there is none such."""
+    try:
+        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
+    # The second field is the name in parentheses, which may hold spaces; start time is the 22nd.
+    return stat.rpartition(")")[2].split()[19]
+
+
 def _follow(process: subprocess.Popen[bytes], lines: LineLog, deadline: float) -> bool:
     """Reads until the process has ended; True when the deadline came first."""
     assert process.stdout is not None

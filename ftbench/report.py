@@ -19,7 +19,7 @@ from rich.text import Text
 from ftbench.host import command_line
 from ftbench.plan import Plan
 from ftbench.printing import say
-from ftbench.schema import OK, DatasetResult, Reason, Result, to_json, write_atomically
+from ftbench.schema import OK, TIMEOUT, DatasetResult, Reason, Result, to_json, write_atomically
 from ftbench.score_rows import (
     ANSWERS,
     DATASET,
@@ -201,7 +201,7 @@ def markdown(plan: Plan, result: Result, pointers: Pointers) -> str:
     lines += ["", "```", feedback(result), "```", ""]
     lines += [f"- {line}" for line in details(plan, result)]
     lines += [f"- {line}" for line in _links(pointers)]
-    lines += [f"- {note}" for note in pointers.notes]
+    lines += [f"- {line}" for line in (*pointers.notes, *_going_on(plan, result))]
     lines += _markdown_subsets(result)
     return "\n".join(lines) + "\n"
 
@@ -238,12 +238,19 @@ def print_report(console: Console, plan: Plan, result: Result, pointers: Pointer
             say(console, log)
     say(console, feedback(result))
     where = [f"Report: {plan.files.report}", *_links(pointers), *pointers.notes]
-    for line in [*_notes(result), *where]:
+    for line in [*_notes(result), *where, *_going_on(plan, result)]:
         say(console, line)
 
 
 def _notes(result: Result) -> list[str]:
     return [f"{d.name}: {note}" for d in result.datasets for note in notes(d.subsets)]
+
+
+def _going_on(plan: Plan, result: Result) -> list[str]:
+    """The command to go on with, after a time limit; what is done is not asked again."""
+    if not any(dataset.status == TIMEOUT for dataset in result.datasets):
+        return []
+    return [f"To go on where it stopped: {command_line(plan.command)}"]
 
 
 def _links(pointers: Pointers) -> list[str]:

@@ -55,7 +55,7 @@ from ftbench.training import (
 )
 from ftbench.training_command import without_secrets
 from ftbench.training_link import link_training
-from ftbench.workspace import alone, claimed
+from ftbench.workspace import alone, claimed, disk_errors
 
 EXIT_INTERRUPTED = 130
 
@@ -155,7 +155,8 @@ def _evaluate(config: Config, host: Host, console: Console) -> Outcome:
         return Outcome(plan, result, Pointers(), EXIT_OK)
     for note in linked.notes:
         say(console, f"note: {note}")
-    return _evaluate_planned(plan, ready, runtime, console)
+    with disk_errors(plan.run_dir):
+        return _evaluate_planned(plan, ready, runtime, console)
 
 
 def _show_plan(

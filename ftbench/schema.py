@@ -419,8 +419,13 @@ def write_atomically(path: Path, text: str) -> None:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.replace(path)
+    try:
+        temporary.write_text(text, encoding="utf-8")
+        temporary.replace(path)
+    except BaseException:
+        # On a full disk the half of it would take up the last room.
+        temporary.unlink(missing_ok=True)
+        raise
 
 
 def write_result(path: Path, result: Result) -> None:

@@ -7,6 +7,7 @@ A run folder belongs to one fingerprint. Nothing is reused by its name or age.
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import time
@@ -17,11 +18,13 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from ftbench.errors import LaunchError, Problem
+from ftbench.errors import LaunchError, Problem, ResultError
 from ftbench.logs import start_mark
 from ftbench.schema import RunFiles, read_result
 
 RUNS = "benchmark_results"
+
+_DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO)
 
 
 @dataclass(frozen=True)
@@ -130,6 +133,24 @@ def claimed(run_dir: Path) -> Iterator[RunFiles]:
         yield files
     finally:
         lock.release()
+
+
+@contextmanager
+def disk_errors(run_dir: Path) -> Iterator[None]:
+    """Turns what a full or failing disk raises inside the block into an error with its cure.
+
+    Raises:
+        ResultError: Something of an evaluation could not be written.
+    """
+    try:
+        yield
+    except OSError as exc:
+        if exc.errno not in _DISK_ERRORS:
+            raise
+        place = exc.filename or run_dir
+        happened = f"{os.strerror(exc.errno)}: {place}"
+        cure = "free some space, or choose another folder with workspace=DIR; the same command "
+        raise ResultError(Problem(f"writing into {run_dir}", happened, cure + "goes on")) from exc
 
 
 def check_writable(run_dir: Path) -> list[Problem]:

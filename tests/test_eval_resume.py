@@ -50,7 +50,22 @@ def test_repair_keeps_complete_predictions_and_results(files: RunFiles) -> None:
     assert result.is_file()
 
 
-@pytest.mark.parametrize("content", ['{"0": {"predi', '{"0": {}}', "[]"])
+@pytest.mark.parametrize(
+    "content",
+    [
+        "",
+        "\0" * 64,
+        '{"0": {"predi',
+        '{"0": {"prediction": "x"}}',
+        '{"0": {"prediction": "x"}, "1": {"prediction": "x"}, "2": {"prediction": "x"}}',
+        '{"0": {"prediction": "x"}, "2": {"prediction": "x"}}',
+        '{"0": {"prediction": "x"}, "1": {}}',
+        '{"0": {"prediction": "x"}, "1": 1}',
+        "[]",
+        "[1, 2]",
+        "null",
+    ],
+)
 def test_repair_removes_torn_or_incomplete_predictions_and_their_score(
     files: RunFiles, content: str
 ) -> None:
@@ -63,7 +78,31 @@ def test_repair_removes_torn_or_incomplete_predictions_and_their_score(
     assert not result.exists()
 
 
-@pytest.mark.parametrize("content", ['{"accuracy": 1', '{"error": "no"}'])
+def test_repair_removes_what_is_no_text(files: RunFiles) -> None:
+    path = files.predictions / "m" / "gsm8k.json"
+    path.write_bytes(b"\xff\xfe\x00")
+    repair(files, "m", {"gsm8k": 2})
+    assert not path.exists()
+
+
+def test_repair_leaves_what_another_model_predicted(files: RunFiles) -> None:
+    foreign = files.predictions / "other" / "gsm8k.json"
+    foreign.parent.mkdir()
+    foreign.write_text('{"0": {"prediction": "x"}}')
+    repair(files, "m", {"gsm8k": 1})
+    assert foreign.is_file()
+    assert not (files.predictions / "m" / "gsm8k.json").exists()
+
+
+def test_repair_removes_what_was_not_moved_into_place(files: RunFiles) -> None:
+    half = [files.root / ".progress.json.123.tmp", files.results / "m" / ".x.json.7.tmp"]
+    for path in half:
+        path.write_text("{")
+    repair(files, "m", {})
+    assert not any(path.exists() for path in half)
+
+
+@pytest.mark.parametrize("content", ["", "{}", '{"accuracy": 1', '{"error": "no"}', "[]"])
 def test_repair_removes_results_without_a_score(files: RunFiles, content: str) -> None:
     write_predictions(files, "gsm8k", 2)
     result = files.results / "m" / "gsm8k.json"
@@ -83,6 +122,17 @@ def test_previous_seconds_of_the_same_evaluation(files: RunFiles) -> None:
     dataset = DatasetResult("gsm8k", subsets=(SubsetResult("gsm8k", "gsm8k", seconds=2.5),))
     write_result(files.progress, Result(fingerprint="abc", datasets=(dataset,)))
     assert previous_seconds(files, "abc") == {"gsm8k": 2.5}
+
+
+@pytest.mark.parametrize("torn", ["", "\0\0", '{"schema_version": 2, "fing', "[]"])
+def test_previous_seconds_of_a_torn_file_go_by_the_plan(files: RunFiles, torn: str) -> None:
+    files.progress.write_text(torn)
+    with pytest.raises(Refused, match="is not a result"):
+        previous_seconds(files, "abc")
+    files.plan.write_text('{"fingerprint": "abc"}')
+    assert previous_seconds(files, "abc") == {}
+    with pytest.raises(Refused, match="is not a result"):
+        previous_seconds(files, "abd")
 
 
 def test_previous_seconds_refuses_another_evaluation(files: RunFiles) -> None:

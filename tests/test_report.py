@@ -212,3 +212,16 @@ def test_markdown_says_what_is_not_known_and_marks_what_is_flagged(tmp_path: Pat
         "| 44 % | 0 % |  | 140 | 0 | ok |"
     ) in lines
     assert "| \u2003\u2003mmlu-stem | 62.50 | 68.75 | mean of 2 subsets | 32/32 " in "".join(lines)
+
+
+def test_a_time_limit_says_how_to_go_on(tmp_path: Path) -> None:
+    plan = make_plan(tmp_path, command=("python", "-m", "ftbench.run", "datasets=[mmlu,gsm8k]"))
+    mmlu, gsm8k = scored_result().datasets
+    late = replace(gsm8k, status=TIMEOUT, score=None, reason=Reason(TIMEOUT, "stopped"))
+    result = replace(scored_result(), datasets=(mmlu, late))
+    line = "To go on where it stopped: python -m ftbench.run 'datasets=[mmlu,gsm8k]'"
+    console = Console(file=io.StringIO(), width=200)
+    print_report(console, plan, result, Pointers())
+    assert console.file.getvalue().endswith(f"{line}\n")  # type: ignore[attr-defined]
+    assert f"- {line}\n" in markdown(plan, result, Pointers())
+    assert "To go on" not in markdown(plan, scored_result(), Pointers())

@@ -13,6 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from ftbench.plan import Mount, Plan
+from ftbench.process import start_time
 
 SECRETS_TARGET = "/run/ftbench-secrets"
 
@@ -207,26 +208,16 @@ def hiding_mounts(mounts: Sequence[Mount]) -> list[Mount]:
 
 def owner_label() -> str:
     """This process, as its containers name their owner: host, process id, start time."""
-    return f"{socket.gethostname()}:{os.getpid()}:{_start_time(os.getpid())}"
+    return f"{socket.gethostname()}:{os.getpid()}:{start_time(os.getpid())}"
 
 
 def owner_is_alive(label: str) -> bool:
     """The process that a label names still runs, or may still run on another machine."""
     host, _, process = label.rpartition(":")[0].rpartition(":")
-    start_time = label.rpartition(":")[2]
+    started = label.rpartition(":")[2]
     if not process.isdigit():
         return False
-    return host != socket.gethostname() or _start_time(int(process)) == start_time
-
-
-def _start_time(process_id: int) -> str:
-    """When a process started, in clock ticks since boot; empty when there is none such."""
-    try:
-        stat = Path(f"/proc/{process_id}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return ""
-    # The second field is the name in parentheses, which may hold spaces; start time is the 22nd.
-    return stat.rpartition(")")[2].split()[19]
+    return host != socket.gethostname() or start_time(int(process)) == started
 
 
 def _csv_line(fields: Sequence[str]) -> str:

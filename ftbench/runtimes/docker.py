@@ -93,7 +93,7 @@ class DockerRuntime:
         kills_before = count_memory_kills()
         with (
             stop_on_signals(),
-            secret_files(self._secrets, plan.secrets, plan.user) as folder,
+            secret_files(self._secrets, plan.secrets, plan.user, plan.fingerprint) as folder,
             lent_plan(plan, self._environ, on_line) as (plan, lease),
         ):
             name = container_name(plan, random_names.token_hex(3))

@@ -28,6 +28,7 @@ from ftbench.program import ENTRYPOINT, program_folder, program_hash, staged_pro
 from ftbench.runtimes.base import Launch
 from ftbench.runtimes.ending import count_memory_kills, judge_exit
 from ftbench.runtimes.gpus import choose_gpus, gpu_identity, gpu_problems, lent_plan
+from ftbench.runtimes.orphans import private_folder, stop_orphans
 from ftbench.runtimes.secrets import secret_files
 
 _SIZE_GB = {"cpu": 3, "cuda": 16}
@@ -111,19 +112,20 @@ class LocalRuntime:
         """
         environment = self._environment(plan, on_line)
         program = staged_program(self._cache_dir)
+        stop_orphans(plan, on_line)
         kills_before = count_memory_kills()
         with (
-            tempfile.TemporaryDirectory(prefix="ftbench-", ignore_cleanup_errors=True) as private,
-            secret_files(self._secrets, plan.secrets, plan.user) as secrets,
+            private_folder("ftbench", plan.fingerprint) as private,
+            secret_files(self._secrets, plan.secrets, plan.user, plan.fingerprint) as secrets,
             lent_plan(plan, self._environ, on_line) as (plan, lease),
         ):
-            env = self._program_environment(plan, environment.python, Path(private), secrets)
+            env = self._program_environment(plan, environment.python, private, secrets)
             Path(env["HOME"]).mkdir(exist_ok=True)
             try:
                 ended = run_process(
                     [str(environment.python), str(program / ENTRYPOINT)],
                     env=env,
-                    cwd=Path(private),
+                    cwd=private,
                     log=plan.files.launch_log,
                     on_line=on_line,
                     timeout_s=plan.timeout_s,

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
-PREFIX = "ftbench-secrets-"
+from ftbench.runtimes.orphans import private_folder
 
 
 @contextlib.contextmanager
 def secret_files(
-    secrets: Mapping[str, str], names: Sequence[str], user: str
+    secrets: Mapping[str, str], names: Sequence[str], user: str, fingerprint: str = ""
 ) -> Iterator[Path | None]:
     """Writes each secret to a file named like its variable.
 
@@ -22,6 +20,7 @@ def secret_files(
         secrets: Values by name.
         names: Those that the program receives; one without a value is left out.
         user: ``uid:gid`` that reads them; files can be given to another user only by root.
+        fingerprint: Of the evaluation; those that a killed launcher of it left are removed.
 
     Yields:
         Their folder (mode 0700, files 0600), or None when there is no secret to hand on.
@@ -32,8 +31,7 @@ def secret_files(
     if not chosen:
         yield None
         return
-    folder = Path(tempfile.mkdtemp(prefix=PREFIX))
-    try:
+    with private_folder("ftbench-secrets", fingerprint) as folder:
         for name, value in chosen.items():
             path = folder / name
             path.touch(mode=0o600)
@@ -43,5 +41,3 @@ def secret_files(
             for path in (folder, *folder.iterdir()):
                 os.chown(path, uid, gid)
         yield folder
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)

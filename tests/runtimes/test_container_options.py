@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from ftbench.plan import Mount
-from ftbench.runtimes import container_options as options_module
+from ftbench.process import start_time
 from ftbench.runtimes.container_options import (
     Engine,
     container_name,
@@ -255,8 +255,7 @@ def test_owner_is_alive_knows_this_process():
 
 def test_owner_is_alive_is_false_once_the_process_has_ended():
     with subprocess.Popen(["sleep", "60"]) as process:
-        start_time = options_module._start_time(process.pid)
-        label = f"{socket.gethostname()}:{process.pid}:{start_time}"
+        label = f"{socket.gethostname()}:{process.pid}:{start_time(process.pid)}"
         assert owner_is_alive(label)
         process.kill()
     assert not owner_is_alive(label)

@@ -24,6 +24,9 @@ def previous_seconds(files: RunFiles, fingerprint: str) -> dict[str, float]:
     try:
         previous = read_result(files.progress)
     except ValueError as exc:
+        if _planned_fingerprint(files) == fingerprint:
+            # A machine that lost its power can leave an empty file; the launcher's own says whose.
+            return {}
         raise Refused("foreign_folder", f"{files.root}: {exc}") from exc
     if previous.fingerprint != fingerprint:
         raise Refused(
@@ -48,23 +51,39 @@ def repair(files: RunFiles, model_abbr: str, rows: dict[str, int]) -> None:
         model_abbr: Name of the model's folders.
         rows: Samples of each subset, by abbr.
 
-    Side effects: deletes unreadable or incomplete predictions, results without a metric, and the
-        torn last line of the partial predictions (OpenCompass would discard the whole file).
+    Side effects: deletes unreadable or incomplete predictions, results without a metric, the torn
+        last line of the partial predictions (OpenCompass would discard the whole file), and what
+        ``write_atomically`` had not moved into place yet.
     """
+    for half in files.root.rglob(".*.tmp"):
+        half.unlink(missing_ok=True)
     predictions = files.predictions / model_abbr
     for partial in predictions.glob("tmp_*.jsonl"):
         drop_torn_lines(partial)
     for abbr, expected in rows.items():
         path = predictions / f"{abbr}.json"
         kept = read_json(path)
-        if not isinstance(kept, dict) or len(kept) != expected:
+        if not _is_whole(kept, expected):
             path.unlink(missing_ok=True)
         else:
             (predictions / f"tmp_{abbr}.jsonl").unlink(missing_ok=True)
         scored = files.results / model_abbr / f"{abbr}.json"
         value = read_json(scored)
-        if not isinstance(value, dict) or "error" in value or not path.is_file():
+        if not isinstance(value, dict) or not value or "error" in value or not path.is_file():
             scored.unlink(missing_ok=True)
+
+
+def _is_whole(predictions: Any, expected: int) -> bool:
+    """One answer for each row, by its number: its keys depend on the kind of inferencer."""
+    if not isinstance(predictions, dict) or len(predictions) != expected:
+        return False
+    rows = (predictions.get(str(index)) for index in range(expected))
+    return all(isinstance(row, dict) and row for row in rows)
+
+
+def _planned_fingerprint(files: RunFiles) -> str | None:
+    plan = read_json(files.plan)
+    return plan.get("fingerprint") if isinstance(plan, dict) else None
 
 
 def drop_torn_lines(path: Path) -> None:

@@ -1,0 +1,51 @@
+"""The time limit in the middle of an evaluation: what is done is scored, and the rest goes on."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import pytest
+from killing import Evaluation, make_counted_model, write_race
+
+from ftbench.schema import OK, TIMEOUT, read_result
+from tests.real.evaluation.conftest import ROOT
+
+pytestmark = pytest.mark.slow
+
+TIMEOUT_S = 90
+"""Within which two datasets of six batches must have come to the ninth."""
+
+
+def test_timeout_keeps_what_is_done_and_says_how_to_go_on(
+    checkpoints: Path, data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(ROOT))
+    model = make_counted_model(checkpoints / "base", tmp_path / "counted", 0, stop_after=8)
+    write_race(tmp_path, 6)
+    (tmp_path / "data" / "gsm8k").symlink_to(data / "data" / "gsm8k")
+    command = (
+        *(sys.executable, "-m", "ftbench.run", "runtime=local", "runtime.num_gpus=0"),
+        *(f"model.base={model}", "model.trust_remote_code=true", f"data_dir={tmp_path}"),
+        *("backend.batch_size=2", "backend.max_out_len=8", "datasets=[race,gsm8k]"),
+        f"timeout={TIMEOUT_S}",
+    )
+    evaluation = Evaluation(command, tmp_path / "limited")
+    assert evaluation.run() == 5, evaluation.printed
+    files = evaluation.files
+    assert files is not None
+    result = read_result(files.summary)
+    # Whichever is asked first.
+    done, late = sorted(result.datasets, key=lambda dataset: dataset.status)
+    assert (done.status, late.status) == (OK, TIMEOUT)
+    assert done.score is not None and late.score is None
+    assert late.reason is not None
+    assert late.reason.message == f"stopped after timeout={TIMEOUT_S} seconds"
+    assert sum(subset.completed for subset in late.subsets) == 2 * 2
+    assert "\nTo go on where it stopped: " in evaluation.printed
+
+    (files.root / "go").touch()
+    assert evaluation.run() == 0, evaluation.printed
+    assert read_result(files.summary).is_complete
+    # What was under way when the time was over is asked again, and nothing else.
+    assert sum(map(len, evaluation.asked)) == 12 + 12
