@@ -41,6 +41,7 @@ from ftbench.preflight import preflight
 from ftbench.printing import say
 from ftbench.ready import Ready, make_ready
 from ftbench.report import Pointers, feedback, print_report, write_reports
+from ftbench.reuse import take_over
 from ftbench.runtimes import make_runtime
 from ftbench.runtimes.base import CRASHED, FINISHED, INTERRUPTED, TIMED_OUT, Launch, Runtime
 from ftbench.schema import SKIPPED, Reason, Result, read_result, write_atomically
@@ -166,15 +167,21 @@ def _show_plan(
     notes += [f"a launch would stop: {p.tried}: {p.happened}" for p in problems]
     notes += judge_notes(ready.config, ready.chosen)
     notes += data.announced(ready.chosen.missing, ready.access)
+    notes += ready.reuse_notes(plan)
     say(console, plan_text(plan, runtime.describe(plan), notes, training))
     return Outcome(plan, None, Pointers(), EXIT_OK)
 
 
 def _evaluate_planned(plan: Plan, ready: Ready, runtime: Runtime, console: Console) -> Outcome:
     launch, result = Launch(FINISHED), _earlier_result(plan, ready, console)
+    if result is None and ready.may_reuse and tracking.restore(plan, partial(say, console)):
+        plan = ready.plan()
+        result = _earlier_result(plan, ready, console)
     if result is None:
         try:
-            preflight(plan, ready.source, ready.chosen, runtime, ready.judge_problems())
+            if plan.is_launched:
+                asked = ready.asked(plan)
+                preflight(plan, asked.source, asked.chosen, runtime, asked.judge_problems())
             waiting = f"waiting: another process is at work on this evaluation ({plan.workspace})"
             with alone(plan.workspace, plan.fingerprint, lambda: say(console, waiting)):
                 plan = ready.plan_again(plan)
@@ -203,7 +210,12 @@ def _earlier_result(plan: Plan, ready: Ready, console: Console) -> Result | None
 
 def _launch(plan: Plan, runtime: Runtime, console: Console) -> Launch:
     with claimed(plan.run_dir):
+        for dataset in plan.reused:
+            say(console, f"reusing {dataset.name} of {dataset.earlier}: same fingerprint")
+        take_over(plan)
         write_plan(plan)
+        if not plan.is_launched:
+            return Launch(FINISHED)
         with live_progress(plan, console) as on_line:
             try:
                 launch = runtime.launch(plan, on_line)

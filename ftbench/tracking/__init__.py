@@ -21,6 +21,7 @@ from ftbench.tracking.check import check, training_status
 from ftbench.tracking.environment import export_credentials, redact, split_credentials
 from ftbench.tracking.names import model_label
 from ftbench.tracking.recorder import Recorded, record
+from ftbench.tracking.restoring import restore
 from ftbench.tracking.sweeps import RecordedSweep, open_sweep, record_sweep
 from ftbench.tracking.trained import TrainedRun, bring, find_trained, get_trained, is_active
 
@@ -46,6 +47,7 @@ __all__ = [
     "record",
     "record_sweep",
     "redact",
+    "restore",
     "settle_training_run",
     "split_credentials",
     "training_status",

@@ -21,6 +21,7 @@ from ftbench.errors import Problem, TrackingError
 from ftbench.plan import Plan
 from ftbench.schema import DatasetResult, Result
 from ftbench.tracking import artifacts, contents, names, page, store, training, views
+from ftbench.tracking.archive import archive_tag
 from ftbench.tracking.contents import SWEEP_TAG, TrainingRun
 from ftbench.tracking.environment import mlflow_environment, redact
 from ftbench.tracking.failures import explain
@@ -242,11 +243,15 @@ def _metric(target: _Target, score: Score, digests: dict[str, str]) -> Any:
 
 
 def _log_artifacts(target: _Target) -> list[str]:
+    from mlflow.entities import RunTag
+
     with tempfile.TemporaryDirectory(prefix="ftbench-record-") as folder:
         staged = artifacts.stage(target.plan, target.result, Path(folder))
         target.client.log_artifacts(target.run_id, folder)
+    tags = {archive_tag(name): digest for name, digest in staged.archives.items()}
     if staged.tables:
-        target.client.set_tag(target.run_id, "mlflow.loggedArtifacts", staged.tables_tag)
+        tags["mlflow.loggedArtifacts"] = staged.tables_tag
+    target.client.log_batch(target.run_id, tags=[RunTag(*tag) for tag in tags.items()])
     return list(staged.notes)
 
 
