@@ -173,10 +173,8 @@ def _show_plan(
 
 
 def _evaluate_planned(plan: Plan, ready: Ready, runtime: Runtime, console: Console) -> Outcome:
-    launch, result = Launch(FINISHED), _earlier_result(plan, ready, console)
-    if result is None and ready.may_reuse and tracking.restore(plan, partial(say, console)):
-        plan = ready.plan()
-        result = _earlier_result(plan, ready, console)
+    launch = None
+    plan, result = _find_result(plan, ready, console)
     if result is None:
         try:
             if plan.is_launched:
@@ -192,10 +190,26 @@ def _evaluate_planned(plan: Plan, ready: Ready, runtime: Runtime, console: Conso
         except LaunchError as exc:
             _print_not_started(plan, exc, console)
             raise
-    pointers, recorded = _record(plan, result)
+    pointers, recorded = _record(plan, result, is_found=launch is None)
     write_reports(plan, result, pointers)
     print_report(console, plan, result, pointers)
-    return Outcome(plan, result, pointers, _exit_code(launch, result) or recorded)
+    ended = launch or Launch(FINISHED)
+    return Outcome(plan, result, pointers, _exit_code(ended, result) or recorded)
+
+
+def _find_result(plan: Plan, ready: Ready, console: Console) -> tuple[Plan, Result | None]:
+    """The result where it need not be computed, in the workspace or else in the tracker.
+
+    Returns:
+        The plan, which takes over what the tracker has of it, and the result.
+    """
+    result = _earlier_result(plan, ready, console)
+    if result is not None or not ready.may_reuse or not plan.is_launched:
+        return plan, result
+    if not tracking.restore(plan, partial(say, console)):
+        return plan, None
+    plan = ready.plan()
+    return plan, _earlier_result(plan, ready, console)
 
 
 def _earlier_result(plan: Plan, ready: Ready, console: Console) -> Result | None:
@@ -226,12 +240,12 @@ def _launch(plan: Plan, runtime: Runtime, console: Console) -> Launch:
     return launch
 
 
-def _record(plan: Plan, result: Result) -> tuple[Pointers, int]:
+def _record(plan: Plan, result: Result, is_found: bool) -> tuple[Pointers, int]:
     if plan.tracking.kind == "none":
         cure = f"python -m ftbench.record {plan.run_dir}"
         return Pointers(notes=(f"Not recorded (tracking=none). Record it later with: {cure}",)), 0
     try:
-        recorded = tracking.record(plan, result)
+        recorded = tracking.record(plan, result, is_found)
     except TrackingError as exc:
         return Pointers(notes=(str(exc),)), exc.exit_code
     pointers = Pointers(

@@ -130,7 +130,7 @@ def catch_recordings(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Plan, Result
     """What reaches a tracker that takes everything, as it comes."""
     taken: list[tuple[Plan, Result]] = []
 
-    def record(plan: Plan, result: Result) -> Recorded:
+    def record(plan: Plan, result: Result, is_found: bool) -> Recorded:
         taken.append((plan, result))
         return Recorded("run1", "1", "http://m/#/run1", "http://m/#/view")
 
