@@ -139,7 +139,6 @@ def _bring(
             on_line(f"note: MLflow run {run_id} is not reused: {redact(happened)}")
             return {}
         target = _place(run, plan)
-        target.parent.mkdir(parents=True, exist_ok=True)
         files.root.rename(target)
     on_line(f"brought from MLflow run {run_id}: {', '.join(complete)} ({target})")
     return complete
@@ -193,8 +192,14 @@ def _download_rest(client: MlflowClient, run_id: str, root: Path) -> None:
 
 
 def _place(run: Run, plan: Plan) -> Path:
+    """An empty folder that no other process uses, under the name that the run's folder had."""
     name = run.data.tags.get(EVAL_KEY, "").partition("-")[2]
     target = plan.workspace / RUNS / name
-    if _FOLDER_NAME.fullmatch(name) and not target.exists():
-        return target
-    return new_run_dir(plan.workspace, time.time())
+    if not _FOLDER_NAME.fullmatch(name) or target.exists():
+        target = new_run_dir(plan.workspace, time.time())
+    while True:
+        try:
+            target.mkdir(parents=True)
+            return target
+        except FileExistsError:
+            target = new_run_dir(plan.workspace, time.time())

@@ -11,8 +11,11 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from ftbench.config import DatasetConf, TrackingConf
-from ftbench.schema import read_samples
+from ftbench.config import DatasetConf, ModelConf, TrackingConf
+from ftbench.plan import Plan
+from ftbench.record import record_folder
+from ftbench.runtimes.base import Launch
+from ftbench.schema import read_result, read_samples, write_result
 from ftbench.tracking.archive import archive_name, archive_tag, sha256_of
 from tests.run_fixtures import CRASH, INTO_MLFLOW, World, finish, make_world, stop_after_mmlu
 
@@ -198,6 +201,44 @@ def test_dry_run_asks_no_tracker_and_says_what_it_would_ask(world: World) -> Non
     uri = f"sqlite:///{world.folder}/scores.db"
     assert f"a launch would first look for mmlu, gsm8k in {uri}\n" in world.printed
     assert not world.workspace.exists()
+
+
+def with_hashes(plan: Plan) -> Launch:
+    """As a real program: it says which questions were asked, in which words."""
+    launch = finish(plan)
+    result = read_result(plan.files.result)
+    datasets = tuple(
+        replace(d, subsets=tuple(replace(s, prompt_hash="aa", data_hash=s.abbr) for s in d.subsets))
+        for d in result.datasets
+    )
+    write_result(plan.files.result, replace(result, datasets=datasets))
+    return launch
+
+
+def test_adapters_are_compared_with_a_base_whose_scores_were_reused(world: World) -> None:
+    world.runtime.programs = [with_hashes]
+    base = ModelConf(base=str(world.folder / "base"))
+    world.evaluate("mmlu", model=base, tracking=INTO_MLFLOW)
+    both = world.evaluate("mmlu gsm8k", model=base, tracking=INTO_MLFLOW)
+    adapter = world.evaluate("mmlu gsm8k", tracking=INTO_MLFLOW)
+    assert asked(world) == ["mmlu", "gsm8k", "mmlu,gsm8k"]
+    tags = client_of(world).get_run(adapter.pointers.run_id).data.tags
+    assert tags["ftbench.base_run_id"] == both.pointers.run_id
+    assert tags["ftbench.vs_base"] == "avg ±0.0 · gsm8k ±0.0 · mmlu ±0.0"
+
+
+def test_a_reusing_run_folder_can_be_recorded_elsewhere_and_brought_from_there(
+    world: World,
+) -> None:
+    world.evaluate("mmlu")
+    both = world.evaluate("mmlu gsm8k")
+    uri = f"sqlite:///{world.folder}/scores.db"
+    recorded = record_folder(both.plan.run_dir, uri)
+    assert record_folder(both.plan.run_dir, uri).run_id == recorded.run_id
+    shutil.rmtree(world.workspace)
+    again = world.evaluate("mmlu gsm8k", tracking=INTO_MLFLOW)
+    assert asked(world) == ["mmlu", "gsm8k"]
+    assert again.result == both.result
 
 
 def test_recording_what_was_found_uploads_nothing_again(world: World) -> None:
