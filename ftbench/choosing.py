@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -65,6 +65,11 @@ class Chosen:
         """Every source of data with the user's name of the dataset that needs it."""
         return tuple((name, source) for name, preset in self.presets for source in preset.sources)
 
+    def only(self, names: Iterable[str]) -> Chosen:
+        """The same with some of the datasets."""
+        kept = set(names)
+        return replace(self, datasets=tuple(d for d in self.datasets if d.name in kept))
+
 
 def choose_datasets(config: Config, host: Host, catalogue: Catalogue) -> Chosen:
     """Resolves the dataset names.
@@ -88,13 +93,22 @@ def choose_datasets(config: Config, host: Host, catalogue: Catalogue) -> Chosen:
         except UnknownDataset as exc:
             problems.append(unknown_dataset(exc))
     problems += _twice(datasets)
-    datasets = _with_subsets(_with_options(datasets, config))
+    datasets = with_subsets(_with_options(datasets, config))
     if problems:
         raise ConfigError(problems)
     # Inside a container there may be no folder for a ".." to start from.
     data_dir = host.path(config.data_dir or host.data_dir).resolve()
     chosen = Chosen(tuple(datasets), data_dir, ())
     return replace(chosen, missing=tuple(find_missing(chosen.sources, data_dir, host.hub_dir)))
+
+
+def with_subsets(datasets: Sequence[ChosenDataset]) -> list[ChosenDataset]:
+    """The datasets, with the names that their subsets have when these are asked together."""
+    presets = [(preset.mode, preset.subsets) for d in datasets for preset in d.presets]
+    named = iter(unique_abbrs(presets))
+    return [
+        replace(d, abbrs=tuple((preset, next(named)) for preset in d.presets)) for d in datasets
+    ]
 
 
 def unknown_dataset(error: UnknownDataset) -> Problem:
@@ -110,14 +124,6 @@ def _with_options(datasets: list[ChosenDataset], config: Config) -> list[ChosenD
     return [
         replace(d, options=resolve_options(d.name, option_values(config), own, names)[0])
         for d in datasets
-    ]
-
-
-def _with_subsets(datasets: list[ChosenDataset]) -> list[ChosenDataset]:
-    presets = [(preset.mode, preset.subsets) for d in datasets for preset in d.presets]
-    named = iter(unique_abbrs(presets))
-    return [
-        replace(d, abbrs=tuple((preset, next(named)) for preset in d.presets)) for d in datasets
     ]
 
 

@@ -10,14 +10,14 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
-import json
-import math
+import time
 from pathlib import Path
 
 from ftbench.aggregates import aggregate, unscored
+from ftbench.evidence import doubt
 from ftbench.logs import root_cause
-from ftbench.options import run_abbrs
 from ftbench.plan import DatasetPlan, Plan
+from ftbench.reuse import read_taken
 from ftbench.runtimes.base import (
     CRASHED,
     FINISHED,
@@ -88,7 +88,7 @@ def collect(plan: Plan, launch: Launch) -> Result:
     files = plan.files
     result, unreadable = _read(files, plan.fingerprint)
     why = unreadable or result.failure or _why_unfinished(launch, files)
-    by_name = {dataset.name: dataset for dataset in result.datasets}
+    by_name = {dataset.name: dataset for dataset in result.datasets} | _taken_over(plan)
     status = TIMEOUT if launch.ending == TIMED_OUT and not unreadable else FAILED
     datasets = tuple(
         _settle(
@@ -104,7 +104,24 @@ def collect(plan: Plan, launch: Launch) -> Result:
         failure=unreadable or result.failure,
         datasets=datasets,
     )
+    if not plan.is_launched:
+        collected = _without_a_launch(plan, collected)
     return write_summary(files, collected, plan.flag_above)
+
+
+def _taken_over(plan: Plan) -> dict[str, DatasetResult]:
+    """The datasets that earlier runs evaluated, by name."""
+    taken = read_taken(plan.files)
+    found = {planned.name: taken.dataset(planned) for planned in plan.reused}
+    return {name: dataset for name, dataset in found.items() if dataset is not None}
+
+
+def _without_a_launch(plan: Plan, result: Result) -> Result:
+    """The result where earlier runs had everything: their model and versions, and no time."""
+    taken, now = read_taken(plan.files), time.time()
+    return dataclasses.replace(
+        result, model=taken.model, versions=taken.versions, started_at=now, finished_at=now
+    )
 
 
 def write_summary(files: RunFiles, result: Result, flag_above: float) -> Result:
@@ -239,25 +256,8 @@ def _settle_subset(
         return dataclasses.replace(subset, status=status, reason=subset.reason or why, score=None)
     if subset.status != OK:
         return dataclasses.replace(subset, reason=subset.reason or why)
-    doubt = _doubt(subset, files.results / model_abbr)
-    if doubt is None:
+    why_not = doubt(subset, files.results / model_abbr)
+    if why_not is None:
         return subset
-    reason = Reason("results_unreadable", doubt, f"results/{model_abbr}/{subset.abbr}.json")
+    reason = Reason("results_unreadable", why_not, f"results/{model_abbr}/{subset.abbr}.json")
     return dataclasses.replace(subset, status=FAILED, reason=reason, score=None)
-
-
-def _doubt(subset: SubsetResult, folder: Path) -> str | None:
-    """Why an ok subset cannot be believed; None when OpenCompass's own file bears it out."""
-    if subset.expected < 1 or subset.completed != subset.expected:
-        return f"{subset.completed} of {subset.expected} samples have a prediction"
-    if subset.score is None or not math.isfinite(subset.score):
-        return f"its score is {subset.score}"
-    paths = [folder / f"{abbr}.json" for abbr in run_abbrs(subset.abbr, subset.repeats)]
-    try:
-        values = [json.loads(p.read_text(encoding="utf-8"))[subset.metric] for p in paths]
-        value = math.fsum(values) / len(values)
-    except (OSError, ValueError, KeyError, TypeError) as exc:
-        return f"OpenCompass's result cannot be read: {type(exc).__name__}: {exc}"
-    if value != subset.score:
-        return f"OpenCompass's result says {value}, result.json says {subset.score}"
-    return None

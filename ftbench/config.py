@@ -231,15 +231,16 @@ class Config:
     timeout: int = 3600
     """Seconds for the whole evaluation; then it is stopped and what is finished is kept."""
     workspace: str | None = None
-    """Folder for everything the run writes; null: ftbench_workspace/<model name>."""
+    """Folder for everything the run writes; null: ftbench_workspace/<model name>, which one
+    model in one setting has for all its evaluations."""
     data_dir: str | None = None
     """Folder that contains data/ in OpenCompass's layout; null: COMPASS_DATA_CACHE, else
     ~/.cache/opencompass."""
     download: bool = True
     """Download data that is not on this machine before anything is started; false: never."""
     reuse: str = "auto"
-    """auto: a complete result of the same fingerprint answers at once, an unfinished one goes on;
-    never: evaluate again."""
+    """auto: what the workspace or MLflow has complete, of the same fingerprint, is not evaluated
+    again, dataset by dataset, and an unfinished run goes on; never: evaluate everything."""
     allow_outside_services: bool = False
     """Let scoring send what the model wrote to services outside (bigcodebench, multipl_e, ...)."""
     dry_run: bool = False

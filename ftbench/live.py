@@ -101,6 +101,7 @@ class _Bars(_Lines):
         self._tasks: dict[str, TaskID] = {
             dataset.name: self._progress.add_task(dataset.name, total=None, start=False, score="")
             for dataset in plan.datasets
+            if dataset.earlier is None
         }
 
     def __enter__(self) -> _Bars:

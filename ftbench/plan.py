@@ -40,6 +40,9 @@ class DatasetPlan:
         data_paths: Paths below the data folder that must exist, such as ``data/mmlu``.
         groups: Which subsets are averaged together, inner groups first.
         options: Which rows are asked, and how often.
+        fingerprint: sha256 over everything that decides its scores, whatever is asked beside it.
+        earlier: Run folder that has it complete, to be taken over from there; None: it is
+            evaluated.
     """
 
     name: str
@@ -49,6 +52,8 @@ class DatasetPlan:
     data_paths: tuple[str, ...]
     groups: tuple[Group, ...] = ()
     options: DatasetOptions = field(default_factory=DatasetOptions)
+    fingerprint: str = ""
+    earlier: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -145,6 +150,16 @@ class Plan:
     environment_folder: Path | None
     flag_above: float = 0.05
     gpu_pool: tuple[str, ...] = ()
+
+    @property
+    def reused(self) -> tuple[DatasetPlan, ...]:
+        """The datasets that are taken over from earlier runs."""
+        return tuple(dataset for dataset in self.datasets if dataset.earlier is not None)
+
+    @property
+    def is_launched(self) -> bool:
+        """Some dataset is to be evaluated."""
+        return len(self.reused) < len(self.datasets)
 
     @property
     def files(self) -> RunFiles:

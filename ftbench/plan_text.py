@@ -25,6 +25,8 @@ def plan_text(
     state = "new"
     if found is not None and found.run_dir == plan.run_dir:
         state = "complete: it answers, nothing is launched" if found.is_complete else "goes on"
+    elif plan.datasets and not plan.is_launched:
+        state = "new; earlier runs have everything, nothing is launched"
     lines = ["dry run: nothing is started", ""]
     lines += _section("training", training)
     lines += _section("model", _model_lines(plan))
@@ -64,7 +66,8 @@ def _dataset_line(dataset: DatasetPlan) -> str:
     # What a Python config of the user's holds, only the evaluation knows.
     count = _count(dataset.subsets) if dataset.subsets else "read by the evaluation"
     line = f"{dataset.name}: {' + '.join(dataset.presets)} ({dataset.mode}, {count})"
-    return f"{line}: {options}" if options else line
+    line = f"{line}: {options}" if options else line
+    return f"{line}; reused from {dataset.earlier}" if dataset.earlier else line
 
 
 def _count(subsets: tuple[str, ...]) -> str:

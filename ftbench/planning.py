@@ -5,49 +5,35 @@ Reads files (to fingerprint them and to find earlier runs) and starts nothing.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from ftbench.aggregates import own_groups
-from ftbench.checkpoint import hash_folder
-from ftbench.choosing import Chosen, ChosenDataset
+from ftbench.choosing import Chosen, ChosenDataset, with_subsets
 from ftbench.config import Config, flatten, num_gpus
-from ftbench.data import contents_of, linked_data
+from ftbench.data import linked_data
+from ftbench.fingerprints import (
+    data_hashes,
+    dataset_fingerprints,
+    fingerprint_of,
+    model_parts,
+    options_json,
+    question_parts,
+    ready_environment,
+    variant,
+)
 from ftbench.host import Host
 from ftbench.image import image_name
 from ftbench.judge import KEY_NAME, uses_judge, uses_services
 from ftbench.model_source import ModelSource
 from ftbench.plan import DatasetPlan, ModelPlan, Mount, Plan, TrackingPlan
-from ftbench.preset import Preset
-from ftbench.program import lock_hash, program_hash
-from ftbench.schema import SCHEMA_VERSION
+from ftbench.reuse import find_earlier
 from ftbench.uris import strip_credentials
 from ftbench.workspace import find_run, new_run_dir
-
-_GENERATION_KEYS = (
-    "model.type",
-    "model.dtype",
-    "model.max_seq_len",
-    "model.trust_remote_code",
-    "backend.name",
-    "backend.max_out_len",
-    "backend.batch_size",
-    "backend.batch_tokens",
-    "backend.order",
-    "backend.temperature",
-    "backend.top_p",
-    "backend.custom_prompt",
-    "backend.seed",
-    "backend.merge_adapter",
-)
-"""Settings that can change a prediction; a change of any other key reuses what is there."""
-
-_JUDGE_KEYS = ("judge.model", "judge.api_base", "judge.temperature", "judge.max_out_len")
-"""Settings that can change a verdict, where a chosen dataset has one."""
 
 
 def make_plan(config: Config, host: Host, source: ModelSource, chosen: Chosen, now: float) -> Plan:
@@ -61,13 +47,20 @@ def make_plan(config: Config, host: Host, source: ModelSource, chosen: Chosen, n
         now: Seconds since the epoch, for the run folder's name.
     """
     gpus = num_gpus(config.runtime)
-    parts = fingerprint_parts(config, source, chosen, host, gpus)
+    data, of_model = data_hashes(chosen, host), model_parts(config, source, host, gpus)
+    parts = of_model | question_parts(config, chosen, data)
     fingerprint = fingerprint_of(parts)
-    abbr = model_abbr(source, fingerprint)
+    abbr = model_abbr(source, fingerprint_of(of_model))
     workspace = host.path(config.workspace or f"ftbench_workspace/{abbr}").resolve()
     found = find_run(workspace, fingerprint) if config.reuse == "auto" else None
     run_dir = found.run_dir if found else new_run_dir(workspace, now)
-    network = _network(config, chosen)
+    own = dataset_fingerprints(config, chosen, of_model, data)
+    datasets = tuple(_dataset_plan(dataset, own[dataset.name]) for dataset in chosen.datasets)
+    if config.reuse == "auto" and not (found and found.is_complete):
+        datasets = _with_earlier(datasets, chosen, workspace, run_dir, abbr)
+    # What is taken over from earlier runs needs neither data nor judge nor network.
+    asked = chosen.only(d.name for d in datasets if d.earlier is None)
+    network = _network(config, asked)
     runtime = config.runtime
     return Plan(
         runtime=runtime.name,
@@ -75,15 +68,15 @@ def make_plan(config: Config, host: Host, source: ModelSource, chosen: Chosen, n
         run_dir=run_dir,
         model=ModelPlan(source.base, source.base_folder, source.adapter),
         model_abbr=abbr,
-        datasets=tuple(map(_dataset_plan, chosen.datasets)),
+        datasets=datasets,
         fingerprint=fingerprint,
         fingerprint_parts=parts,
         parameters=_parameters(config),
         command=tuple(strip_credentials(argument)[0] for argument in host.command),
         tracking=plan_tracking(config, host),
-        environment=_environment(config, host, source, chosen, run_dir, abbr, fingerprint),
-        secrets=_secrets(config, host, chosen),
-        mounts=_mounts(source, chosen, host, run_dir),
+        environment=_environment(config, host, source, asked, run_dir, abbr, fingerprint),
+        secrets=_secrets(config, host, asked),
+        mounts=_mounts(source, asked, host, run_dir),
         timeout_s=config.timeout,
         stop_grace_s=runtime.stop_grace,
         image=runtime.image or image_name(variant(gpus)),
@@ -96,91 +89,20 @@ def make_plan(config: Config, host: Host, source: ModelSource, chosen: Chosen, n
         network=network,
         user=host.user,
         python=runtime.python,
-        environment_folder=_ready_environment(config, host),
+        environment_folder=ready_environment(config, host),
         flag_above=config.flag_above,
         gpu_pool=tuple(runtime.gpu_pool or ()),
     )
 
 
-def variant(gpus: int) -> str:
-    """Name of the evaluation environment for a number of GPUs."""
-    return "cuda" if gpus else "cpu"
-
-
-def fingerprint_parts(
-    config: Config, source: ModelSource, chosen: Chosen, host: Host, gpus: int
-) -> dict[str, str]:
-    """Everything that decides the scores, by name.
-
-    The image is stood for by what it is made from (lock file and program), which preflight compares
-    with the image's labels: the same evaluation in the local runtime has the same fingerprint, and
-    a rebuilt image of equal content does not throw results away. Its digest is recorded as a tag.
-    """
-    flat = flatten(config)
-    parts = {
-        "schema": str(SCHEMA_VERSION),
-        "program": program_hash(),
-        "lock": _packages_hash(config, host, gpus),
-        "num_gpus": str(gpus),
-        "base": source.base_identity or source.base,
-        "adapter_sha256": source.adapter_sha256,
-        "datasets": json.dumps(
-            [[d.name, _identity(d, preset)] for d in chosen.datasets for preset in d.presets]
-        ),
-        "data_sha256": _data_hash(chosen, host),
-        "options": _options_json(chosen),
-    }
-    keys = _GENERATION_KEYS + (_JUDGE_KEYS if uses_judge(config, chosen) else ())
-    return parts | {key: flat[key] for key in keys if key in flat}
-
-
-def _identity(dataset: ChosenDataset, preset: Preset) -> str:
-    # A file is its content: neither its folder nor the user's way to write it changes a score.
-    return f"{dataset.own.path.suffix} {dataset.own.sha256}" if dataset.own else preset.path
-
-
-def _options_json(chosen: Chosen) -> str:
-    """What DATASET_OPTIONS says: the same whether said for all datasets or for each."""
-    given = {dataset.name: dataset.options.given() for dataset in chosen.datasets}
-    given = {name: options for name, options in given.items() if options}
-    return json.dumps(given, ensure_ascii=False) if given else ""
-
-
-def _ready_environment(config: Config, host: Host) -> Path | None:
-    folder = config.runtime.environment
-    return host.path(folder) if folder else None
-
-
-def _packages_hash(config: Config, host: Host, gpus: int) -> str:
-    """Stands for the packages: the lock's, or those in the environment that the user made."""
-    folder = _ready_environment(config, host)
-    if folder is None or config.runtime.name != "local":
-        return lock_hash(variant(gpus))
-    installed = sorted(p.name for p in folder.glob("lib/python3*/site-packages/*.dist-info"))
-    return hashlib.sha256("\n".join(installed).encode()).hexdigest()
-
-
-def fingerprint_of(parts: dict[str, str]) -> str:
-    """sha256 of the parts, 64 hex digits."""
-    return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
-def _data_hash(chosen: Chosen, host: Host) -> str:
-    cache = host.cache_dir / "hashes.json"
-    digest = hashlib.sha256()
-    places = {
-        source.path: contents_of(source, chosen.data_dir, host.hub_dir)
-        for _, source in chosen.sources
-        if source.kind != "bundled"
-    }
-    for path, contents in sorted(places.items()):
-        found = "+".join(hash_folder(place, cache) for place in contents) or "missing"
-        digest.update(f"{path}={found}\n".encode())
-    return digest.hexdigest()
-
-
 def model_abbr(source: ModelSource, fingerprint: str) -> str:
-    """A readable unique name: base, kind, 8 hex digits, such as ``qwen2-1.5b-ft-abc12345``."""
+    """A readable unique name: base, kind, 8 hex digits, such as ``qwen2-1.5b-ft-abc12345``.
+
+    Args:
+        source: The model.
+        fingerprint: Of the model and how it answers, whatever it is asked: all its evaluations
+            have one name and, unless the user says otherwise, one workspace.
+    """
     name = re.sub(r"[^a-z0-9.]+", "-", Path(source.base).name.lower()).strip("-.") or "model"
     kind = "ft" if source.adapter else "base"
     return f"{name[:48]}-{kind}-{fingerprint[:8]}"
@@ -204,7 +126,29 @@ def plan_tracking(config: Config, host: Host) -> TrackingPlan:
     )
 
 
-def _dataset_plan(dataset: ChosenDataset) -> DatasetPlan:
+def _with_earlier(
+    planned: tuple[DatasetPlan, ...], chosen: Chosen, workspace: Path, run_dir: Path, abbr: str
+) -> tuple[DatasetPlan, ...]:
+    """The datasets, with the run folders that some are taken over from."""
+    if not all(dataset.subsets for dataset in planned):
+        # A Python config of the user's: which subsets it has, only its evaluation tells, and one
+        # may be called as a subset that is taken over.
+        return planned
+    earlier = find_earlier(workspace, run_dir, abbr, planned)
+    rest = chosen.only(d.name for d in planned if d.name not in earlier)
+    if not _is_named_alike(rest, planned):
+        return planned
+    return tuple(replace(d, earlier=earlier.get(d.name)) for d in planned)
+
+
+def _is_named_alike(rest: Chosen, planned: Sequence[DatasetPlan]) -> bool:
+    """Whether the subsets of some datasets have the same names when nothing else is asked."""
+    names = {dataset.name: dataset.subsets for dataset in planned}
+    alone = with_subsets(rest.datasets)
+    return all(dataset.subsets == names[dataset.name] for dataset in alone)
+
+
+def _dataset_plan(dataset: ChosenDataset, fingerprint: str) -> DatasetPlan:
     sources = dict.fromkeys(source for preset in dataset.presets for source in preset.sources)
     modes = {preset.mode for preset in dataset.presets}
     return DatasetPlan(
@@ -215,6 +159,7 @@ def _dataset_plan(dataset: ChosenDataset) -> DatasetPlan:
         data_paths=tuple(s.path for s in sources if s.kind in ("download", "local")),
         groups=own_groups((p.groups, abbrs) for p, abbrs in dataset.abbrs),
         options=dataset.options,
+        fingerprint=fingerprint,
     )
 
 
@@ -280,7 +225,7 @@ def _environment(
         "DTYPE": model.dtype,
         "TRUST_REMOTE_CODE": str(model.trust_remote_code).lower(),
         "SEED": backend.seed,
-        "DATASET_OPTIONS": _options_json(chosen),
+        "DATASET_OPTIONS": options_json(chosen),
         "DATASET_FILES": _files_json(chosen),
         "GPU_MEMORY_UTILIZATION": backend.gpu_memory_utilization,
         "FINGERPRINT": fingerprint,

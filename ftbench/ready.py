@@ -54,6 +54,8 @@ class Ready:
         Side effects: creates the folder of a new run. Of two jobs of a sweep with one workspace
             that start in the same second, one gets the name.
         """
+        # Another evaluation of this model may have finished some of the datasets since.
+        plan = self.plan()
         while (found := self.found(plan)) is None:
             try:
                 plan.run_dir.mkdir(parents=True)
@@ -64,9 +66,27 @@ class Ready:
                 return plan  # whoever claims the folder says what is wrong
         return plan if found.run_dir == plan.run_dir else self.plan()
 
+    @property
+    def may_reuse(self) -> bool:
+        return self.config.reuse == "auto"
+
     def found(self, plan: Plan) -> FoundRun | None:
-        is_wanted = self.config.reuse == "auto"
-        return find_run(plan.workspace, plan.fingerprint) if is_wanted else None
+        return find_run(plan.workspace, plan.fingerprint) if self.may_reuse else None
+
+    def asked(self, plan: Plan) -> Ready:
+        """The same for what is to be evaluated: what is taken over needs no judge any more."""
+        chosen = self.chosen.only(d.name for d in plan.datasets if d.earlier is None)
+        return dataclasses.replace(self, chosen=chosen, refused=find_problems(self.config, chosen))
+
+    def reuse_notes(self, plan: Plan) -> list[str]:
+        """Where else a launch would look for finished datasets; a dry run asks no tracker."""
+        found = self.found(plan)
+        left = [d.name for d in plan.datasets if d.earlier is None]
+        if not left or not self.may_reuse or (found and found.is_complete):
+            return []
+        if plan.tracking.kind == "none":
+            return []
+        return [f"a launch would first look for {', '.join(left)} in {plan.tracking.uri}"]
 
     def judge_problems(self) -> Sequence[Problem]:
         if self.refused or not uses_judge(self.config, self.chosen):

@@ -119,6 +119,7 @@ def _dataset_json(dataset: DatasetResult) -> dict[str, Any]:
         **_score_json(own),
         "subsets_done": dataset.subsets_done,
         "subsets": len(dataset.subsets),
+        "reused_from": dataset.reused_from or None,
         "groups": {row.name: {"status": row.status, **_score_json(row)} for row in groups},
     }
 
@@ -243,7 +244,10 @@ def print_report(console: Console, plan: Plan, result: Result, pointers: Pointer
 
 
 def _notes(result: Result) -> list[str]:
-    return [f"{d.name}: {note}" for d in result.datasets for note in notes(d.subsets)]
+    reused = [
+        f"{d.name}: reused, evaluated in {d.reused_from}" for d in result.datasets if d.reused_from
+    ]
+    return reused + [f"{d.name}: {note}" for d in result.datasets for note in notes(d.subsets)]
 
 
 def _going_on(plan: Plan, result: Result) -> list[str]:

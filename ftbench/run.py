@@ -41,6 +41,7 @@ from ftbench.preflight import preflight
 from ftbench.printing import say
 from ftbench.ready import Ready, make_ready
 from ftbench.report import Pointers, feedback, print_report, write_reports
+from ftbench.reuse import take_over
 from ftbench.runtimes import make_runtime
 from ftbench.runtimes.base import CRASHED, FINISHED, INTERRUPTED, TIMED_OUT, Launch, Runtime
 from ftbench.schema import SKIPPED, Reason, Result, read_result, write_atomically
@@ -167,15 +168,19 @@ def _show_plan(
     notes += [f"a launch would stop: {p.tried}: {p.happened}" for p in problems]
     notes += judge_notes(ready.config, ready.chosen)
     notes += data.announced(ready.chosen.missing, ready.access)
+    notes += ready.reuse_notes(plan)
     say(console, plan_text(plan, runtime.describe(plan), notes, training))
     return Outcome(plan, None, Pointers(), EXIT_OK)
 
 
 def _evaluate_planned(plan: Plan, ready: Ready, runtime: Runtime, console: Console) -> Outcome:
-    launch, result = Launch(FINISHED), _earlier_result(plan, ready, console)
+    launch = None
+    plan, result = _find_result(plan, ready, console)
     if result is None:
         try:
-            preflight(plan, ready.source, ready.chosen, runtime, ready.judge_problems())
+            if plan.is_launched:
+                asked = ready.asked(plan)
+                preflight(plan, asked.source, asked.chosen, runtime, asked.judge_problems())
             waiting = f"waiting: another process is at work on this evaluation ({plan.workspace})"
             with alone(plan.workspace, plan.fingerprint, lambda: say(console, waiting)):
                 plan = ready.plan_again(plan)
@@ -186,10 +191,26 @@ def _evaluate_planned(plan: Plan, ready: Ready, runtime: Runtime, console: Conso
         except LaunchError as exc:
             _print_not_started(plan, exc, console)
             raise
-    pointers, recorded = _record(plan, result)
+    pointers, recorded = _record(plan, result, is_found=launch is None)
     write_reports(plan, result, pointers)
     print_report(console, plan, result, pointers)
-    return Outcome(plan, result, pointers, _exit_code(launch, result) or recorded)
+    ended = launch or Launch(FINISHED)
+    return Outcome(plan, result, pointers, _exit_code(ended, result) or recorded)
+
+
+def _find_result(plan: Plan, ready: Ready, console: Console) -> tuple[Plan, Result | None]:
+    """The result where it need not be computed, in the workspace or else in the tracker.
+
+    Returns:
+        The plan, which takes over what the tracker has of it, and the result.
+    """
+    result = _earlier_result(plan, ready, console)
+    if result is not None or not ready.may_reuse or not plan.is_launched:
+        return plan, result
+    if not tracking.restore(plan, partial(say, console)):
+        return plan, None
+    plan = ready.plan()
+    return plan, _earlier_result(plan, ready, console)
 
 
 def _earlier_result(plan: Plan, ready: Ready, console: Console) -> Result | None:
@@ -204,7 +225,12 @@ def _earlier_result(plan: Plan, ready: Ready, console: Console) -> Result | None
 
 def _launch(plan: Plan, runtime: Runtime, console: Console) -> Launch:
     with claimed(plan.run_dir):
+        for dataset in plan.reused:
+            say(console, f"reusing {dataset.name} of {dataset.earlier}: same fingerprint")
+        take_over(plan)
         write_plan(plan)
+        if not plan.is_launched:
+            return Launch(FINISHED)
         with tracking.warmed_up(plan.tracking), live_progress(plan, console) as on_line:
             try:
                 launch = runtime.launch(plan, on_line)
@@ -215,12 +241,13 @@ def _launch(plan: Plan, runtime: Runtime, console: Console) -> Launch:
     return launch
 
 
-def _record(plan: Plan, result: Result) -> tuple[Pointers, int]:
+def _record(plan: Plan, result: Result, is_found: bool) -> tuple[Pointers, int]:
     if plan.tracking.kind == "none":
         cure = f"python -m ftbench.record {plan.run_dir}"
         return Pointers(notes=(f"Not recorded (tracking=none). Record it later with: {cure}",)), 0
     try:
-        recorded = tracking.recorded_before(plan, result) or tracking.record(plan, result)
+        recorded = tracking.recorded_before(plan, result)
+        recorded = recorded or tracking.record(plan, result, is_found)
     except TrackingError as exc:
         return Pointers(notes=(str(exc),)), exc.exit_code
     pointers = Pointers(

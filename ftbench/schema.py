@@ -34,7 +34,7 @@ VARIABLES: dict[str, str] = {
     "BENCHMARK_DATASETS": "comma-separated dataset names; empty: nothing to do",
     "BASE_MODEL": "Hugging Face id or path of the base (or full) model",
     "ADAPTER_PATH": "absolute path of the adapter; empty: evaluate the base model itself",
-    "MODEL_ABBR": "readable unique name: base, kind, 8 hex digits of the fingerprint",
+    "MODEL_ABBR": "readable unique name: base, kind, 8 hex digits of model and settings",
     "MAX_OUT_LEN": "generation limit in tokens, where the preset sets none",
     "BATCH_SIZE": "samples per inference batch at most; empty: as many as have room",
     "BATCH_TOKENS": "tokens per batch at most, with padding and output; empty: by free memory",
@@ -131,6 +131,11 @@ class RunFiles:
     def summary_csv(self) -> Path:
         """The same as rows of dataset, score, metric, status."""
         return self.root / "summary" / "summary.csv"
+
+    @property
+    def reused(self) -> Path:
+        """Datasets that were taken over from earlier runs; written when their files are there."""
+        return self.root / "reused.json"
 
     @property
     def launch(self) -> Path:
@@ -273,6 +278,7 @@ class DatasetResult:
         subsets_done: Subsets that are ok; with len(subsets) the coverage of score.
         groups: Its subsets grouped, inner groups first.
         flags: Why the score should not be taken at its face, a sentence each; shown beside it.
+        reused_from: The run that evaluated it, where that is an earlier one; empty: this run.
     """
 
     name: str
@@ -287,6 +293,7 @@ class DatasetResult:
     weighted_score: float | None = None
     groups: tuple[GroupResult, ...] = ()
     flags: tuple[str, ...] = ()
+    reused_from: str = ""
 
 
 @dataclass(frozen=True)

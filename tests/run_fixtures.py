@@ -19,7 +19,17 @@ from ftbench.host import Host, read_host
 from ftbench.plan import DatasetPlan, Plan
 from ftbench.run import Outcome, evaluate
 from ftbench.runtimes.base import CRASHED, FINISHED, Launch
-from ftbench.schema import OK, DatasetResult, Reason, Result, SubsetResult, write_result
+from ftbench.schema import (
+    OK,
+    DatasetResult,
+    Reason,
+    Result,
+    Sample,
+    SubsetResult,
+    to_json,
+    write_atomically,
+    write_result,
+)
 from ftbench.tracking import Recorded
 from tests.builders import scored
 from tests.checkpoint.folders import make_adapter, make_base
@@ -120,7 +130,7 @@ def catch_recordings(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Plan, Result
     """What reaches a tracker that takes everything, as it comes."""
     taken: list[tuple[Plan, Result]] = []
 
-    def record(plan: Plan, result: Result) -> Recorded:
+    def record(plan: Plan, result: Result, is_found: bool) -> Recorded:
         taken.append((plan, result))
         return Recorded("run1", "1", "http://m/#/run1", "http://m/#/view")
 
@@ -179,15 +189,25 @@ def write_files(
         broken: Subsets that failed.
         failure: Why the whole run failed.
     """
-    datasets = tuple(_dataset(planned, pending, broken) for planned in plan.datasets)
+    asked = plan.environment["BENCHMARK_DATASETS"].split(",")
+    datasets = tuple(_dataset(d, pending, broken) for d in plan.datasets if d.name in asked)
     for subset in (s for dataset in datasets for s in dataset.subsets if s.status == OK):
-        own = plan.files.results / plan.model_abbr / f"{subset.abbr}.json"
-        own.parent.mkdir(parents=True, exist_ok=True)
-        own.write_text(json.dumps({"accuracy": subset.score}))
+        write_evidence(plan, subset)
     result = Result(
         fingerprint=plan.fingerprint, model_abbr=plan.model_abbr, failure=failure, datasets=datasets
     )
     write_result(path, result)
+
+
+def write_evidence(plan: Plan, subset: SubsetResult) -> None:
+    """Writes what stands behind a scored subset: predictions, results and samples."""
+    samples = [Sample(subset.abbr, i, f"{i}?", plan.run_dir.name) for i in range(subset.expected)]
+    predictions = {str(s.index): {"prediction": s.prediction} for s in samples}
+    lines = [json.dumps(to_json(sample)) + "\n" for sample in samples]
+    name = f"{plan.model_abbr}/{subset.abbr}.json"
+    write_atomically(plan.files.results / name, json.dumps({"accuracy": subset.score}))
+    write_atomically(plan.files.predictions / name, json.dumps(predictions))
+    write_atomically(plan.files.samples(subset.abbr), "".join(lines))
 
 
 def _dataset(
@@ -199,7 +219,7 @@ def _dataset(
     subsets = tuple(
         SubsetResult(abbr, abbr, "failed", BROKEN, expected=8)
         if abbr in broken
-        else scored(abbr, abbr, SCORES[planned.name])
+        else scored(abbr, abbr, SCORES[planned.name.partition(":")[0]])
         for abbr in planned.subsets
     )
     status = "partial" if set(broken) & set(planned.subsets) else OK

@@ -1,5 +1,6 @@
 """From a configuration and a machine to exactly what will happen."""
 
+import re
 import shutil
 from pathlib import Path
 
@@ -38,10 +39,10 @@ def test_make_plan_names_everything_absolutely(world: Path) -> None:
     plan = planned(make_config(workspace="ws", runtime__environment="env"), make_host(world))
     assert plan.run_dir == new_run_dir(world / "ws", NOW)
     assert plan.environment_folder == world / "env"
-    assert plan.model_abbr == f"base-ft-{plan.fingerprint[:8]}"
-    data = ("data/gsm8k",)
+    assert re.fullmatch("base-ft-[0-9a-f]{8}", plan.model_abbr)
+    data, own = ("data/gsm8k",), plan.datasets[0].fingerprint
     assert plan.datasets == (
-        DatasetPlan("gsm8k", ("gsm8k/gsm8k_gen.py",), "gen", ("gsm8k",), data),
+        DatasetPlan("gsm8k", ("gsm8k/gsm8k_gen.py",), "gen", ("gsm8k",), data, fingerprint=own),
     )
     default = planned(make_config(), make_host(world))
     assert default.workspace == world / "ftbench_workspace" / default.model_abbr

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ftbench.config import Config, DatasetConf, flatten
-from ftbench.planning import fingerprint_of
+from ftbench.fingerprints import fingerprint_of
 from ftbench.program import lock_hash, program_hash
 from tests.checkpoint.folders import base_tensors, lora_tensors, make_adapter, make_base
 from tests.surroundings import make_config, make_host, make_world, planned
@@ -231,3 +231,59 @@ def test_fingerprint_follows_the_packages_of_the_users_environment(world: Path) 
 def test_fingerprint_parts_say_which_preset_stands_for_which_name(world: Path) -> None:
     parts = planned(make_config(datasets=["gsm8k"]), make_host(world)).fingerprint_parts
     assert json.loads(parts["datasets"]) == [["gsm8k", "gsm8k/gsm8k_gen.py"]]
+
+
+OF_THE_QUESTIONS = {
+    "datasets",
+    "suite.datasets",
+    "limit",
+    "test_range",
+    "split",
+    "num_runs",
+    "num_shots",
+    "per_dataset",
+    "suite.per_dataset",
+}
+"""Keys that change what is asked, and not who answers how."""
+
+
+@pytest.mark.parametrize("key", CHANGE_PREDICTIONS)
+def test_models_name_and_workspace_change_only_with_who_answers_how(key: str, world: Path) -> None:
+    before = planned(make_config(), make_host(world))
+    after = planned(with_key(key, CHANGE_PREDICTIONS[key]), make_host(world))
+    is_same = key in OF_THE_QUESTIONS
+    assert (after.model_abbr == before.model_abbr) is is_same
+    assert (after.workspace == before.workspace) is is_same
+
+
+def dataset_fingerprint(root: Path, name: str = "gsm8k", **changes: Any) -> str:
+    plan = planned(make_config(**changes), make_host(root))
+    return next(d.fingerprint for d in plan.datasets if d.name == name)
+
+
+def test_fingerprint_of_a_dataset_stays_with_what_is_asked_beside_it(world: Path) -> None:
+    alone = dataset_fingerprint(world)
+    beside = {"per_dataset": {"mmlu": DatasetConf(limit=5)}, **JUDGE}
+    assert dataset_fingerprint(world, datasets=["mmlu", "gsm8k", "essays"], **beside) == alone
+    plan = planned(make_config(), make_host(world))
+    assert plan.fingerprint == alone
+
+
+@pytest.mark.parametrize("key", set(CHANGE_PREDICTIONS) - {"datasets", "suite.datasets"})
+def test_fingerprint_of_a_dataset_changes_with(key: str, world: Path) -> None:
+    changes = {key.replace(".", "__"): CHANGE_PREDICTIONS[key], "datasets": ["mmlu", "gsm8k"]}
+    assert dataset_fingerprint(world, **changes) != dataset_fingerprint(world)
+
+
+def test_fingerprint_of_a_dataset_follows_its_own_options_judge_and_data(world: Path) -> None:
+    both = ["gsm8k", "essays"]
+    before = {name: dataset_fingerprint(world, name, datasets=both, **JUDGE) for name in both}
+    limited = {"gsm8k": DatasetConf(limit=1)}
+    judge = JUDGE | {"judge__temperature": 0.5}
+    after = {
+        name: dataset_fingerprint(world, name, datasets=both, per_dataset=limited, **judge)
+        for name in both
+    }
+    assert all(after[name] != before[name] for name in both)
+    (world / "compass" / "data" / "mmlu" / "test.jsonl").write_text("other\n")
+    assert dataset_fingerprint(world, datasets=["mmlu", *both], **JUDGE) == before["gsm8k"]

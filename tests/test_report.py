@@ -91,6 +91,7 @@ def test_feedback_json_is_unrounded() -> None:
         "flags": [],
         "subsets_done": 2,
         "subsets": 2,
+        "reused_from": None,
         "groups": {},
     }
 

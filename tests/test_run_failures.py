@@ -138,7 +138,7 @@ def test_evaluate_keeps_the_scores_when_the_tracker_fails(
 def test_evaluate_ends_with_the_results_code_when_the_tracker_fails_too(
     world: World, recordings: list[tuple[Plan, Result]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(plan: Plan, result: Result) -> Recorded:
+    def fail(plan: Plan, result: Result, is_found: bool) -> Recorded:
         raise TrackingError(Problem("recording", "connection refused"))
 
     monkeypatch.setattr(tracking, "record", fail)

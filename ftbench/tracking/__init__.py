@@ -23,6 +23,7 @@ from ftbench.tracking.names import model_label
 from ftbench.tracking.receipt import recorded_before
 from ftbench.tracking.recorded import Recorded
 from ftbench.tracking.recorder import record
+from ftbench.tracking.restoring import restore
 from ftbench.tracking.sweeps import RecordedSweep, open_sweep, record_sweep
 from ftbench.tracking.trained import TrainedRun, bring, find_trained, get_trained, is_active
 from ftbench.tracking.warm import warmed_up
@@ -50,6 +51,7 @@ __all__ = [
     "record_sweep",
     "recorded_before",
     "redact",
+    "restore",
     "settle_training_run",
     "split_credentials",
     "training_status",

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from ftbench.plan import Plan
 from ftbench.schema import Result
+from ftbench.tracking.archive import write_archive
 from ftbench.tracking.environment import redact
 from ftbench.tracking.names import MAX_TAG, file_stem, run_name
 from ftbench.tracking.samples import write_samples
@@ -26,10 +27,12 @@ class Staged:
     Attributes:
         tables: Paths of the tables that MLflow's pages shall show, relative to the artifact root.
         notes: What is not complete, one sentence each.
+        archives: sha256 of the archive of each finished dataset, by name.
     """
 
     tables: tuple[str, ...]
     notes: tuple[str, ...]
+    archives: dict[str, str] = field(default_factory=dict)
 
     @property
     def tables_tag(self) -> str:
@@ -63,7 +66,15 @@ def stage(plan: Plan, result: Result, folder: Path) -> Staged:
     for name in ("configs", "logs"):
         notes += _copy_tree(files.root / name, folder / name)
     tables, sample_notes = _stage_samples(plan, result, folder)
-    return Staged(tuple(tables), (*notes, *sample_notes))
+    return Staged(tuple(tables), (*notes, *sample_notes), _stage_archives(plan, result, folder))
+
+
+def _stage_archives(plan: Plan, result: Result, folder: Path) -> dict[str, str]:
+    made = {
+        dataset.name: write_archive(plan.files, plan.model_abbr, dataset, folder)
+        for dataset in result.datasets
+    }
+    return {name: digest for name, digest in made.items() if digest is not None}
 
 
 def _copy_tree(source: Path, target: Path) -> list[str]:

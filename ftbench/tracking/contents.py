@@ -11,6 +11,7 @@ from typing import Any
 from ftbench.plan import Plan
 from ftbench.schema import OK, Result
 from ftbench.score_rows import flag_lines
+from ftbench.tracking.archive import fingerprint_tag
 from ftbench.tracking.baseline import GROUP_TAG, group_of
 from ftbench.tracking.environment import redact
 from ftbench.tracking.names import (
@@ -124,7 +125,10 @@ def run_tags(plan: Plan, result: Result, training: TrainingRun | None) -> dict[s
     if training is not None:
         tags["ftbench.train_run_id"] = training.run_id
         tags["ftbench.train_status"] = training.status
+    for planned in plan.datasets:
+        tags[fingerprint_tag(planned.name)] = planned.fingerprint
     for dataset in result.datasets:
+        tags[f"ftbench.reused.{dataset.name}"] = dataset.reused_from
         if dataset.status != OK:
             reason = dataset.reason
             text = (

@@ -21,6 +21,7 @@ from ftbench.errors import Problem, TrackingError
 from ftbench.plan import Plan
 from ftbench.schema import DatasetResult, Result
 from ftbench.tracking import artifacts, contents, names, page, store, training, views
+from ftbench.tracking.archive import archive_tag, sha256_of
 from ftbench.tracking.contents import SWEEP_TAG, TrainingRun
 from ftbench.tracking.environment import mlflow_environment, redact
 from ftbench.tracking.failures import explain
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 RETRIES = 2
+SUMMARY_TAG = "ftbench.summary_sha256"
+"""Of the summary that the run's artifacts belong to; it is set when they are there."""
 
 
 @dataclass(frozen=True)
@@ -60,12 +63,14 @@ class _Target:
         return str(self.run.info.run_id)
 
 
-def record(plan: Plan, result: Result) -> Recorded:
+def record(plan: Plan, result: Result, is_found: bool = False) -> Recorded:
     """Records an evaluation, or completes what an earlier recording left.
 
     Args:
         plan: What was evaluated, and where its scores go.
         result: Collected.
+        is_found: An earlier evaluation left it complete. A benchmark run that has the files of this
+            very summary keeps them; they are not sent again.
 
     Raises:
         TrackingError: The tracker did not take it. Nothing on disk is lost, and
@@ -89,7 +94,9 @@ def record(plan: Plan, result: Result) -> Recorded:
         FileLock(plan.run_dir / ".record.lock", timeout=600),
     ):
         target = _open_target(plan, result)
-        notes = _log_scores(target) + _log_artifacts(target)
+        notes = _log_scores(target)
+        if not (is_found and _has_artifacts(target)):
+            notes += _log_artifacts(target)
         shown = page.update(
             target.client,
             target.experiment_id,
@@ -219,12 +226,24 @@ def _metric(target: _Target, score: Score, digests: dict[str, str]) -> Any:
     )
 
 
+def _has_artifacts(target: _Target) -> bool:
+    summary = target.plan.files.summary
+    recorded = target.run.data.tags.get(SUMMARY_TAG)
+    return summary.is_file() and recorded == sha256_of(summary)
+
+
 def _log_artifacts(target: _Target) -> list[str]:
+    from mlflow.entities import RunTag
+
     with tempfile.TemporaryDirectory(prefix="ftbench-record-") as folder:
         staged = artifacts.stage(target.plan, target.result, Path(folder))
         target.client.log_artifacts(target.run_id, folder)
+    tags = {archive_tag(name): digest for name, digest in staged.archives.items()}
+    if target.plan.files.summary.is_file():
+        tags[SUMMARY_TAG] = sha256_of(target.plan.files.summary)
     if staged.tables:
-        target.client.set_tag(target.run_id, "mlflow.loggedArtifacts", staged.tables_tag)
+        tags["mlflow.loggedArtifacts"] = staged.tables_tag
+    target.client.log_batch(target.run_id, tags=[RunTag(*tag) for tag in tags.items()])
     return list(staged.notes)
 
 
