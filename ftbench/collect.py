@@ -10,11 +10,12 @@ from __future__ import annotations
 import csv
 import dataclasses
 import io
-import json
 import math
 from pathlib import Path
+from typing import Any
 
 from ftbench.aggregates import aggregate, unscored
+from ftbench.json_files import read_object
 from ftbench.logs import root_cause
 from ftbench.options import run_abbrs
 from ftbench.plan import DatasetPlan, Plan
@@ -246,6 +247,11 @@ def _settle_subset(
     return dataclasses.replace(subset, status=FAILED, reason=reason, score=None)
 
 
+def _metrics(path: Path) -> dict[str, Any]:
+    """OpenCompass's own result, whose details may be of any size and are not kept."""
+    return read_object(path, "details", lambda item: None)
+
+
 def _doubt(subset: SubsetResult, folder: Path) -> str | None:
     """Why an ok subset cannot be believed; None when OpenCompass's own file bears it out."""
     if subset.expected < 1 or subset.completed != subset.expected:
@@ -254,7 +260,7 @@ def _doubt(subset: SubsetResult, folder: Path) -> str | None:
         return f"its score is {subset.score}"
     paths = [folder / f"{abbr}.json" for abbr in run_abbrs(subset.abbr, subset.repeats)]
     try:
-        values = [json.loads(p.read_text(encoding="utf-8"))[subset.metric] for p in paths]
+        values = [_metrics(path)[subset.metric] for path in paths]
         value = math.fsum(values) / len(values)
     except (OSError, ValueError, KeyError, TypeError) as exc:
         return f"OpenCompass's result cannot be read: {type(exc).__name__}: {exc}"
