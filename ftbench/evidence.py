@@ -5,11 +5,12 @@ A score is believed only where OpenCompass's own files say the same.
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+from ftbench.json_files import read_object
 from ftbench.options import run_abbrs
 from ftbench.schema import OK, DatasetResult, RunFiles, SubsetResult
 
@@ -29,13 +30,18 @@ def doubt(subset: SubsetResult, folder: Path) -> str | None:
         return f"its score is {subset.score}"
     paths = [folder / f"{abbr}.json" for abbr in run_abbrs(subset.abbr, subset.repeats)]
     try:
-        values = [json.loads(p.read_text(encoding="utf-8"))[subset.metric] for p in paths]
+        values = [_metrics(path)[subset.metric] for path in paths]
         value = math.fsum(values) / len(values)
     except (OSError, ValueError, KeyError, TypeError) as exc:
         return f"OpenCompass's result cannot be read: {type(exc).__name__}: {exc}"
     if value != subset.score:
         return f"OpenCompass's result says {value}, result.json says {subset.score}"
     return None
+
+
+def _metrics(path: Path) -> dict[str, Any]:
+    """OpenCompass's own result, whose details may be of any size and are not kept."""
+    return read_object(path, "details", lambda item: None)
 
 
 def evidence_files(

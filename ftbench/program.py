@@ -20,6 +20,7 @@ ENTRYPOINT = "eval_entrypoint.py"
 
 _SHARED = (
     "schema.py",
+    "json_files.py",
     "options.py",
     "aggregates.py",
     "validity.py",

@@ -12,6 +12,7 @@ import json
 import os
 import types
 import typing
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -387,7 +388,15 @@ class Sample:
 
 def to_json(value: Any) -> Any:
     """Turns these dataclasses into JSON values; field names are the keys, paths become text."""
-    return json.loads(json.dumps(dataclasses.asdict(value), default=str))
+    if isinstance(value, str | int | float | None):
+        return value
+    if isinstance(value, dict):
+        return {str(name): to_json(item) for name, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [to_json(item) for item in value]
+    if dataclasses.is_dataclass(value):
+        return {name: to_json(getattr(value, name)) for name in _field_names(type(value))}
+    return str(value)
 
 
 def from_json(cls: Any, value: Any) -> Any:
@@ -415,6 +424,11 @@ def from_json(cls: Any, value: Any) -> Any:
 
 
 @functools.cache
+def _field_names(cls: type) -> tuple[str, ...]:
+    return tuple(field.name for field in dataclasses.fields(cls))
+
+
+@functools.cache
 def _type_hints(cls: type) -> dict[str, Any]:
     return typing.get_type_hints(cls)
 
@@ -424,10 +438,19 @@ def write_atomically(path: Path, text: str) -> None:
 
     Side effects: creates the parent folder and replaces ``path``.
     """
+    write_lines_atomically(path, (text,))
+
+
+def write_lines_atomically(path: Path, lines: Iterable[str]) -> None:
+    """Writes lines, which end themselves, as ``write_atomically`` does; one at a time in memory.
+
+    Side effects: creates the parent folder and replaces ``path``.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_text(text, encoding="utf-8")
+        with temporary.open("w", encoding="utf-8") as file:
+            file.writelines(lines)
         temporary.replace(path)
     except BaseException:
         # On a full disk the half of it would take up the last room.
@@ -435,9 +458,14 @@ def write_atomically(path: Path, text: str) -> None:
         raise
 
 
-def write_result(path: Path, result: Result) -> None:
-    """Writes a result atomically, as indented JSON."""
-    write_atomically(path, json.dumps(to_json(result), ensure_ascii=False, indent=1))
+def write_result(path: Path, result: Result, *, is_passing: bool = False) -> None:
+    """Writes a result atomically, as JSON.
+
+    Args:
+        is_passing: It will soon be written again, and is not indented, which costs most of it.
+    """
+    indent = None if is_passing else 1
+    write_atomically(path, json.dumps(to_json(result), ensure_ascii=False, indent=indent))
 
 
 def read_result(path: Path) -> Result:
@@ -463,9 +491,31 @@ def read_result(path: Path) -> Result:
     return result
 
 
+def write_samples(path: Path, samples: Iterable[Sample]) -> None:
+    """Writes the samples of one subset atomically, a line each.
+
+    Side effects: creates the parent folder and replaces ``path``.
+    """
+    encode = json.JSONEncoder(ensure_ascii=False).encode
+    write_lines_atomically(path, (encode(to_json(sample)) + "\n" for sample in samples))
+
+
 def read_samples(path: Path) -> list[Sample]:
     """Reads the samples of one subset; an absent file gives an empty list."""
+    return list(iterate_samples(path))
+
+
+def iterate_samples(path: Path) -> Iterator[Sample]:
+    """Reads the samples of one subset, one at a time; an absent file gives none.
+
+    Raises:
+        ValueError, TypeError, AttributeError: A line is no sample.
+    """
     if not path.is_file():
-        return []
+        return
+    names = set(_field_names(Sample))
     with path.open(encoding="utf-8") as lines:
-        return [from_json(Sample, json.loads(line)) for line in lines if line.strip()]
+        for line in lines:
+            if line.strip():
+                value = json.loads(line)
+                yield Sample(**{name: own for name, own in value.items() if name in names})

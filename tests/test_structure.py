@@ -16,6 +16,7 @@ ROWS = [
     [
         "errors",
         "schema",
+        "json_files",
         "options",
         "own_rows",
         "uris",

@@ -6,20 +6,23 @@
 
 MLflow previews tables up to 50 MiB and grows slow far below that, so the table holds an even choice
 of the samples, by position alone: two runs over the same data show the same samples, whatever was
-answered. One subset at a time is in memory.
+answered. Samples pass one at a time; of a whole dataset only the table's rows are in memory.
 """
 
 from __future__ import annotations
 
+import contextlib
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from types import TracebackType
 from typing import Any
 
+from ftbench.json_files import members
 from ftbench.schema import DatasetResult, RunFiles, SubsetResult
 from ftbench.tracking.names import cut
-from ftbench.tracking.samples_page import PageRow
+from ftbench.tracking.samples_page import PageRow, page_row
 
 MAX_TABLE_ROWS = 2000
 MAX_CELL = 4000
@@ -36,6 +39,12 @@ TABLE_COLUMNS = (
     "output_tokens",
 )
 """MLflow's comparison groups by the first column and compares the second one."""
+
+_BATCH_ROWS = 1000
+_BATCH_CHARACTERS = 8_000_000
+"""Rows go into the parquet file when so many are together, or so long."""
+
+_encode = json.JSONEncoder(ensure_ascii=False).encode
 
 _TEXTS = ("prompt", "prediction", "extracted", "reference")
 
@@ -71,31 +80,25 @@ def write_samples(
         dataset: Its subsets give order and size.
         parquet, table: Where to write; the folders exist.
     """
-    # pyarrow takes 0.3 s to import, and only recording needs it.
-    import pyarrow as pa
-    from pyarrow import parquet as pq
-
     chooser = _TableChooser(dataset)
-    broken = count = 0
-    writer = None
-    try:
+    lost = _Lost()
+    with _ParquetFile(parquet) as file:
         for subset in dataset.subsets:
-            rows, lost = _subset_rows(files, model_abbr, dataset.name, subset)
-            broken += lost
-            if not rows:
-                continue
-            writer = writer or pq.ParquetWriter(parquet, _arrow_schema(), compression="zstd")
-            writer.write_batch(pa.RecordBatch.from_pylist(rows, schema=_arrow_schema()))
-            count += len(rows)
-            chooser.take(subset, rows)
-    finally:
-        if writer is not None:
-            writer.close()
+            for row in _subset_rows(files, model_abbr, dataset.name, subset, lost):
+                file.write(row)
+                chooser.take(subset, row)
     if chooser.rows:
-        value = {"columns": list(TABLE_COLUMNS), "data": chooser.rows}
-        table.write_text(json.dumps(value, ensure_ascii=False), encoding="utf-8")
+        _write_table(table, chooser.rows)
     page_rows = tuple(chooser.page_rows)
-    return WrittenSamples(parquet, table, count, len(chooser.rows), broken, page_rows)
+    return WrittenSamples(parquet, table, file.count, len(chooser.rows), lost.lines, page_rows)
+
+
+def _write_table(path: Path, rows: list[list[Any]]) -> None:
+    with path.open("w", encoding="utf-8") as table:
+        table.write(f'{{"columns": {json.dumps(TABLE_COLUMNS)}, "data": [')
+        for position, row in enumerate(rows):
+            table.write((", " if position else "") + _encode(row))
+        table.write("]}")
 
 
 class _TableChooser:
@@ -113,14 +116,14 @@ class _TableChooser:
             self._offsets[subset.abbr] = offset
             offset += subset.expected
 
-    def take(self, subset: SubsetResult, rows: list[dict[str, Any]]) -> None:
+    def take(self, subset: SubsetResult, row: dict[str, Any]) -> None:
+        if row["repeat"] or not self._is_chosen(self._offsets[subset.abbr] + row["index"]):
+            return
         prefix = self._dataset if self._is_single else f"{self._dataset}/{subset.name}"
-        for row in rows:
-            if row["repeat"] == 0 and self._is_chosen(self._offsets[subset.abbr] + row["index"]):
-                sample_id = f"{prefix}/{row['index']}"
-                self.rows.append(_table_row(sample_id, row))
-                own = "" if self._is_single else subset.name
-                self.page_rows.append(PageRow(sample_id, self._dataset, own, row))
+        sample_id = f"{prefix}/{row['index']}"
+        self.rows.append(_table_row(sample_id, row))
+        own = "" if self._is_single else subset.name
+        self.page_rows.append(page_row(sample_id, self._dataset, own, row))
 
     def _is_chosen(self, position: int) -> bool:
         if len(self.rows) >= MAX_TABLE_ROWS:
@@ -149,30 +152,36 @@ def _table_row(sample_id: str, row: dict[str, Any]) -> list[Any]:
     return [sample_id, verdict(row), *texts, truncated, tokens]
 
 
+@dataclass
+class _Lost:
+    """Lines that could not be read."""
+
+    lines: int = 0
+
+
 def _subset_rows(
-    files: RunFiles, model_abbr: str, dataset: str, subset: SubsetResult
-) -> tuple[list[dict[str, Any]], int]:
-    """The rows of one subset in dataset order, and how many lines were broken."""
-    raw = _raw_predictions(files.predictions / model_abbr / f"{subset.abbr}.json")
+    files: RunFiles, model_abbr: str, dataset: str, subset: SubsetResult, lost: _Lost
+) -> Iterator[dict[str, Any]]:
+    """The rows of one subset in dataset order, one at a time."""
+    records = _Records(files.predictions / model_abbr / f"{subset.abbr}.json")
     path = files.samples(subset.abbr)
-    if not path.is_file():
-        rows = [_row_of_raw(index, record) for index, record in sorted(raw.items())]
-        broken = 0
+    if path.is_file():
+        rows = _sample_rows(path, records, lost)
     else:
-        parsed = list(_json_lines(path))
-        rows = [row for row in parsed if row is not None]
-        broken = len(parsed) - len(rows)
-    for row in rows:
-        record = raw.get(row["index"])
+        ordered = sorted(records.all(), key=lambda record: record[0])
+        rows = ((_row_of_raw(index, record), record) for index, record in ordered)
+    for row, record in rows:
         row.update(
             dataset=dataset,
             subset=subset.abbr,
-            opencompass=None if record is None else json.dumps(record, ensure_ascii=False),
+            opencompass=None if record is None else _encode(record),
         )
-    return [{name: _clean(value) for name, value in row.items()} for row in rows], broken
+        yield {name: _clean(value) for name, value in row.items()}
 
 
-def _json_lines(path: Path) -> Iterator[dict[str, Any] | None]:
+def _sample_rows(
+    path: Path, records: _Records, lost: _Lost
+) -> Iterator[tuple[dict[str, Any], Any]]:
     # Not schema.read_samples: a killed process may leave half a line, and the rest still counts.
     with path.open(encoding="utf-8", errors="replace") as lines:
         for line in lines:
@@ -180,21 +189,52 @@ def _json_lines(path: Path) -> Iterator[dict[str, Any] | None]:
                 continue
             try:
                 value = json.loads(line)
-                yield {name: value.get(name) for name in _SAMPLE_FIELDS} | {
-                    "index": int(value["index"]),
-                    "repeat": int(value.get("repeat") or 0),
-                }
+                row = {name: value.get(name) for name in _SAMPLE_FIELDS}
+                row["index"] = int(value["index"])
+                row["repeat"] = int(value.get("repeat") or 0)
             except (ValueError, TypeError, KeyError, AttributeError):
-                yield None
+                lost.lines += 1
+            else:
+                yield row, records.get(row["index"])
 
 
-def _raw_predictions(path: Path) -> dict[int, Any]:
-    """OpenCompass's own records by index; empty when there are none, or they are half written."""
-    try:
-        value = json.loads(path.read_text(encoding="utf-8", errors="replace"))
-        return {int(index): record for index, record in value.items()}
-    except (OSError, ValueError, AttributeError):
-        return {}
+class _Records:
+    """OpenCompass's own records of a subset, read as far as they are asked for.
+
+    Samples come in the same order, so that few are in memory at a time. Those of a second repeat
+    begin again, and so does the reading. A file that is half written gives those before the tear.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._unread = self.all()
+        self._ahead: dict[int, Any] = {}
+        self._given: set[int] = set()
+        self._last: tuple[int, Any] = (-1, None)
+
+    def all(self) -> Iterator[tuple[int, Any]]:
+        """Every record with its index, in the file's order."""
+        with contextlib.suppress(OSError, ValueError):
+            for index, record in members(self._path):
+                yield int(index), record
+
+    def get(self, index: int) -> Any:
+        """The record of a sample, or None."""
+        if index != self._last[0]:
+            if index in self._given:
+                self._unread, self._ahead, self._given = self.all(), {}, set()
+            self._last = (index, self._find(index))
+            self._given.add(index)
+        return self._last[1]
+
+    def _find(self, wanted: int) -> Any:
+        if wanted in self._ahead:
+            return self._ahead.pop(wanted)
+        for index, record in self._unread:
+            if index == wanted:
+                return record
+            self._ahead[index] = record
+        return None
 
 
 def _row_of_raw(index: int, record: Any) -> dict[str, Any]:
@@ -216,7 +256,7 @@ def _text(value: Any) -> str | None:
 
 def _clean(value: Any) -> Any:
     # A model can emit half of a surrogate pair, which neither parquet nor UTF-8 can hold.
-    if isinstance(value, str):
+    if isinstance(value, str) and not value.isascii():
         try:
             value.encode()
         except UnicodeEncodeError:
@@ -238,6 +278,61 @@ _SAMPLE_FIELDS = (
     "unknown_why",
     "judge_reply",
 )
+
+
+class _ParquetFile:
+    """A parquet file that is written row by row; without rows there is none.
+
+    Attributes:
+        count: Rows so far.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._writer: Any = None
+        self._rows: list[dict[str, Any]] = []
+        self._characters = 0
+        self.count = 0
+
+    def __enter__(self) -> _ParquetFile:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is None:
+            self._flush()
+        if self._writer is not None:
+            self._writer.close()
+
+    def write(self, row: dict[str, Any]) -> None:
+        self.count += 1
+        self._rows.append(row)
+        self._characters += sum(len(row[name] or "") for name in _LONG_COLUMNS)
+        if len(self._rows) >= _BATCH_ROWS or self._characters >= _BATCH_CHARACTERS:
+            self._flush()
+
+    def _flush(self) -> None:
+        if not self._rows:
+            return
+        # pyarrow takes 0.3 s to import, and only recording needs it.
+        import pyarrow as pa
+        from pyarrow import parquet as pq
+
+        if self._writer is None:
+            # Texts that are all different make a dictionary that is thrown away.
+            short = [name for name in _arrow_schema().names if name not in _LONG_COLUMNS]
+            self._writer = pq.ParquetWriter(
+                self._path, _arrow_schema(), compression="zstd", use_dictionary=short
+            )
+        self._writer.write_batch(pa.RecordBatch.from_pylist(self._rows, schema=_arrow_schema()))
+        self._rows, self._characters = [], 0
+
+
+_LONG_COLUMNS = ("prompt", "prediction", "judge_reply", "opencompass")
 
 
 def _arrow_schema() -> Any:

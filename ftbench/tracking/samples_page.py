@@ -52,13 +52,20 @@ class PageRow:
     Attributes:
         sample_id: Such as ``mmlu/anatomy/7``.
         subset: Its subset's name; empty where the dataset has but one.
-        row: As ``samples`` reads it.
+        row: As ``samples`` reads it, or as much of it as ``page_row`` keeps.
     """
 
     sample_id: str
     dataset: str
     subset: str
     row: dict[str, Any]
+
+
+def page_row(sample_id: str, dataset: str, subset: str, row: dict[str, Any]) -> PageRow:
+    """A sample with what the page can show of it: a text may be long, and samples many."""
+    kept = {name: row[name] for name in ("correct", "truncated", "output_tokens")}
+    kept |= {source: cut(row[source] or "", _CELL_LIMITS[0]) for source in _TEXTS.values()}
+    return PageRow(sample_id, dataset, subset, kept)
 
 
 def samples_page(title: str, datasets: Sequence[Sequence[PageRow]], total: int) -> str:

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import threading
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
+from ftbench.json_files import members, read_object
 from ftbench.schema import (
     FAILED,
     OK,
@@ -16,18 +17,16 @@ from ftbench.schema import (
     Reason,
     RunFiles,
     Sample,
-    to_json,
-    write_atomically,
+    write_samples,
 )
 from ftbench.validity import AnswerCounts, count_answers, trouble
 from ftbench_eval.checks import Checked
-from ftbench_eval.extract import Scored, Unscored, count_tokens, read_scored
+from ftbench_eval.extract import Scored, Unscored, count_tokens, read_scored, token_counts
 from ftbench_eval.judged import count_unjudged, with_verdicts
 from ftbench_eval.output import Output
 from ftbench_eval.presets import GENERATION
 from ftbench_eval.progress import Progress
 from ftbench_eval.reasons import LOG, explain
-from ftbench_eval.resume import read_json
 from ftbench_eval.runs import merge_runs
 from ftbench_eval.settings import Settings
 from ftbench_eval.stream.requests import Answer
@@ -107,7 +106,7 @@ class Collector:
             whole = subset.pass_k if failed is None else ()
             merged = merge_runs(scored, subset.result_abbr, whole)
         try:
-            self._write_samples(subset.result_abbr, merged.samples)
+            write_samples(self._files.samples(subset.result_abbr), merged.samples)
         except (OSError, ValueError, TypeError) as exc:
             self._settle_failed(abbr, explain(exc, "results"))
         else:
@@ -173,11 +172,11 @@ class Collector:
         subset = self._checked[abbr].subset
         model = self._settings.model_abbr
         evaluator = subset.config["eval_cfg"]["evaluator"]["type"]
-        result = read_json(self._files.results / model / f"{abbr}.json")
+        result = _read_result(self._files.results / model / f"{abbr}.json")
         scored = read_scored(
             abbr,
             result,
-            read_json(self._files.predictions / model / f"{abbr}.json"),
+            dict(members(self._files.predictions / model / f"{abbr}.json")),
             repeats=1,
             evaluator=str(evaluator).rpartition(".")[2],
         )
@@ -199,12 +198,23 @@ class Collector:
             self._tokenizer = AutoTokenizer.from_pretrained(
                 self._tokenizer_path, trust_remote_code=self._settings.trust_remote_code
             )
-        encoded = self._tokenizer(texts, add_special_tokens=False, verbose=False)
-        return [len(ids) for ids in encoded["input_ids"]]
+        return token_counts(self._tokenizer, texts)
 
-    def _write_samples(self, abbr: str, samples: tuple[Sample, ...]) -> None:
-        lines = (json.dumps(to_json(sample), ensure_ascii=False) + "\n" for sample in samples)
-        write_atomically(self._files.samples(abbr), "".join(lines))
+
+def _read_result(path: Path) -> Any:
+    """OpenCompass's result of one subset; None when it is absent or torn."""
+    try:
+        return read_object(path, "details", _without_prompt)
+    except (OSError, ValueError):
+        return None
+
+
+def _without_prompt(row: Any) -> Any:
+    """A row of details without what the predictions say as well, which is most of it."""
+    if isinstance(row, dict):
+        row.pop("prompt", None)
+        row.pop("origin_prediction", None)
+    return row
 
 
 def _unjudged(scored: Scored) -> Reason | None:

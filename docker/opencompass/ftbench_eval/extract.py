@@ -32,6 +32,7 @@ METRIC_WHITELIST = (
 )
 """The order in which OpenCompass picks a headline. Source: summarizers/default.py, 0.5.4."""
 
+_TOKENIZED_AT_ONCE = 256
 _NO_METRICS = ("bp", "sys_len", "ref_len", "type", "details", RECORD)
 
 
@@ -208,6 +209,27 @@ def count_tokens(
         replace(sample, output_tokens=tokens[sample.index], truncated=is_cut(sample.index))
         for sample in samples
     )
+
+
+def token_counts(tokenizer: Any, texts: Sequence[str]) -> list[int]:
+    """Tokens of each text, without special ones.
+
+    Args:
+        tokenizer: Of transformers. A fast one is asked for the counts alone: to make lists of its
+            tokens takes several times as long.
+    """
+    if not getattr(tokenizer, "is_fast", False):
+        encoded = tokenizer(list(texts), add_special_tokens=False, verbose=False)
+        return [len(ids) for ids in encoded["input_ids"]]
+    backend = tokenizer.backend_tokenizer
+    # Its file may ask for either.
+    backend.no_truncation()
+    backend.no_padding()
+    counts: list[int] = []
+    for start in range(0, len(texts), _TOKENIZED_AT_ONCE):
+        some = list(texts[start : start + _TOKENIZED_AT_ONCE])
+        counts += map(len, backend.encode_batch_fast(some, add_special_tokens=False))
+    return counts
 
 
 def _sample(

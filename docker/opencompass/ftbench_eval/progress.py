@@ -128,7 +128,7 @@ class Progress:
     def write(self) -> None:
         """Writes ``progress.json``."""
         with self._lock:
-            write_result(self._files.progress, self._result)
+            write_result(self._files.progress, self._result, is_passing=True)
             self._written_at = time.monotonic()
 
     def _replace(self, abbr: str, **changes: object) -> DatasetResult:
