@@ -13,7 +13,7 @@ from tests.real.evaluation.conftest import ROOT
 
 pytestmark = pytest.mark.slow
 
-TIMEOUT_S = 90
+TIMEOUT_S = 150
 """Within which two datasets of six batches must have come to the ninth."""
 
 
