@@ -89,6 +89,7 @@ def test_leftovers_are_found(tmp_path: Path) -> None:
     assert leftovers(evaluation) == []
     temporary = evaluation.temporary / "ftbench-1"
     temporary.mkdir(parents=True)
+    (evaluation.temporary / "ftbench-0-abc.lock").touch()
     (run / ".progress.json.7.tmp").touch()
     (run / "predictions" / "tmp_gsm8k.jsonl").touch()
     environment = {"OUTPUT_PATH": str(run), "PATH": os.environ["PATH"]}
