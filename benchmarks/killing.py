@@ -7,6 +7,7 @@ is asked more often than in an undisturbed run was computed twice.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
 import os
 import random
@@ -86,7 +87,7 @@ class Evaluation:
 
     Attributes:
         command: What is run, without ``workspace=`` and ``tracking.uri=``.
-        folder: Holds ``workspace``, ``mlflow.db``, ``tmp`` and ``printed.log``.
+        folder: Holds ``workspace``, ``mlflow.db`` and ``printed.log``.
     """
 
     command: tuple[str, ...]
@@ -95,6 +96,12 @@ class Evaluation:
     @property
     def workspace(self) -> Path:
         return self.folder / "workspace"
+
+    @property
+    def temporary(self) -> Path:
+        """Where its commands put temporary files; short, for sockets have short paths."""
+        digest = hashlib.sha256(str(self.folder).encode()).hexdigest()
+        return Path("/tmp") / f"kills-{digest[:8]}"
 
     @property
     def files(self) -> RunFiles | None:
@@ -115,7 +122,8 @@ class Evaluation:
 
     def start(self) -> subprocess.Popen[bytes]:
         """Starts the command; what it prints goes to ``printed.log``."""
-        (self.folder / "tmp").mkdir(parents=True, exist_ok=True)
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.temporary.mkdir(exist_ok=True)
         with (self.folder / "printed.log").open("ab") as log:
             return subprocess.Popen(
                 [
@@ -124,7 +132,7 @@ class Evaluation:
                     f"tracking.uri=sqlite:///{self.folder / 'mlflow.db'}",
                 ],
                 cwd=self.folder,
-                env={**os.environ, "TMPDIR": str(self.folder / "tmp")},
+                env={**os.environ, "TMPDIR": str(self.temporary)},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
@@ -352,7 +360,10 @@ def leftovers(evaluation: Evaluation) -> list[str]:
     """Processes, containers, temporary files and held locks of an evaluation that has ended."""
     found = [f"process {pid}" for pid in evaluation.programs()]
     found += [f"container {container}" for container in evaluation.containers()]
-    found += [f"tmp/{path.name}" for path in sorted((evaluation.folder / "tmp").iterdir())]
+    for path in sorted(evaluation.temporary.glob("*")):
+        # The file of a lock stays, by design: to remove it would let two hold it.
+        if path.suffix != ".lock" or _is_held(path):
+            found.append(str(path))
     for path in sorted(evaluation.workspace.rglob("*")):
         if path.name.endswith(".tmp") or path.name.startswith("tmp_"):
             found.append(str(path.relative_to(evaluation.workspace)))

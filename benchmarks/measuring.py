@@ -22,7 +22,7 @@ from typing import Any
 
 import ftbench
 from ftbench.compose import override
-from ftbench.demo.data import GSM8K_ROWS, MMLU_ROWS, write_benchmarks, write_examples
+from ftbench.demo.data import MMLU_ROWS, write_benchmarks, write_examples
 from ftbench.demo.training import SCRIPT
 from ftbench.environment import ensure_environment
 from ftbench.host import read_host
@@ -31,6 +31,9 @@ from ftbench.tracking.store import open_store
 from ftbench.workspace import run_dirs
 
 ROOT = Path(__file__).parents[1]
+
+MMLU_AND_GSM8K = ("mmlu", "gsm8k")
+"""The datasets of most scripts."""
 
 
 @dataclass(frozen=True)
@@ -229,9 +232,3 @@ def print_load() -> None:
 
 def _cell(value: object) -> str:
     return f"{value:.1f}" if isinstance(value, float) else str(value)
-
-
-MMLU_AND_GSM8K = ("mmlu", "gsm8k")
-"""The datasets of most scripts."""
-
-assert GSM8K_ROWS == 16  # what the scripts say of themselves

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -84,10 +85,11 @@ def test_leftovers_are_found(tmp_path: Path) -> None:
     evaluation = Evaluation((), tmp_path)
     run = evaluation.workspace / "benchmark_results" / "20261124_120000"
     (run / "predictions").mkdir(parents=True)
-    (tmp_path / "tmp").mkdir()
     (run / ".lock").touch()
     assert leftovers(evaluation) == []
-    (tmp_path / "tmp" / "ftbench-1").mkdir()
+    temporary = evaluation.temporary / "ftbench-1"
+    temporary.mkdir(parents=True)
+    (evaluation.temporary / "ftbench-0-abc.lock").touch()
     (run / ".progress.json.7.tmp").touch()
     (run / "predictions" / "tmp_gsm8k.jsonl").touch()
     environment = {"OUTPUT_PATH": str(run), "PATH": os.environ["PATH"]}
@@ -104,10 +106,11 @@ def test_leftovers_are_found(tmp_path: Path) -> None:
         process.stdout.readline()
         found = leftovers(evaluation)
         process.stdin.write(b"\n")
+    shutil.rmtree(evaluation.temporary)
     place = "benchmark_results/20261124_120000"
     assert found == [
         f"process {process.pid}",
-        "tmp/ftbench-1",
+        str(temporary),
         f"{place}/.lock is held",
         f"{place}/.progress.json.7.tmp",
         f"{place}/predictions/tmp_gsm8k.jsonl",

@@ -34,6 +34,9 @@ from ftbench.runtimes.secrets import secret_files
 _SIZE_GB = {"cpu": 3, "cuda": 16}
 """Disk that an environment and its download need, in 10^9 bytes."""
 
+_SOCKET_ROOM = 36
+"""Bytes of the fork server's socket below TMPDIR, ``/pymp-xxxxxxxx/listener-xxxxxxxx``."""
+
 _PROXY = ("HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY")
 
 _CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE")
@@ -115,7 +118,7 @@ class LocalRuntime:
         stop_orphans(plan, on_line)
         kills_before = count_memory_kills()
         with (
-            private_folder("ftbench", plan.fingerprint) as private,
+            private_folder("ftbench", plan.fingerprint, _SOCKET_ROOM) as private,
             secret_files(self._secrets, plan.secrets, plan.user, plan.fingerprint) as secrets,
             lent_plan(plan, self._environ, on_line) as (plan, lease),
         ):

@@ -20,6 +20,9 @@ from pathlib import Path
 from ftbench.plan import Plan
 from ftbench.process import start_time
 
+_LONGEST_SOCKET = 107
+"""Bytes of a socket's path. Source: unix(7)."""
+
 
 @dataclass(frozen=True)
 class _Process:
@@ -56,32 +59,37 @@ def stop_orphans(plan: Plan, on_line: Callable[[str], None]) -> None:
 
 
 @contextlib.contextmanager
-def private_folder(kind: str, fingerprint: str) -> Iterator[Path]:
+def private_folder(kind: str, fingerprint: str, room: int = 0) -> Iterator[Path]:
     """A temporary folder for one launch (mode 0700), whose name tells whose it is.
 
     Args:
         kind: ``ftbench`` and what it is for.
         fingerprint: Of the evaluation.
+        room: Bytes that the path of a socket takes below it. Where the system's temporary folder
+            leaves less, it lies in ``/tmp``.
 
     Side effects: removes it at the end, and at the beginning those of the same evaluation whose
         launcher is dead.
     """
-    # Short: the path of a socket in it may have 107 bytes.
     prefix = f"{kind}-{fingerprint[:6]}-"
-    for path in Path(tempfile.gettempdir()).glob(f"{prefix}*"):
+    name = f"{prefix}{os.getpid()}-{start_time(os.getpid())}"
+    parent = Path(tempfile.gettempdir())
+    if room and len(os.fsencode(parent / name)) + room > _LONGEST_SOCKET:
+        parent = Path("/tmp")
+    for path in parent.glob(f"{prefix}*"):
         pid, _, started = path.name.removeprefix(prefix).partition("-")
         if pid.isdigit() and start_time(int(pid)) != started.partition("-")[0]:
             shutil.rmtree(path, ignore_errors=True)
-    folder = _make_folder(f"{prefix}{os.getpid()}-{start_time(os.getpid())}")
+    folder = _make_folder(parent / name)
     try:
         yield folder
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
 
-def _make_folder(name: str) -> Path:
+def _make_folder(path: Path) -> Path:
     for number in itertools.count():
-        folder = Path(tempfile.gettempdir()) / f"{name}-{number}"
+        folder = path.with_name(f"{path.name}-{number}")
         with contextlib.suppress(FileExistsError):
             folder.mkdir(mode=0o700)
             return folder

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 import tempfile
@@ -130,3 +131,15 @@ def test_private_folder_removes_those_of_dead_launchers(temporary_folder):
         with private_folder("ftbench", FINGERPRINT) as second:
             assert own.is_dir() and second != own
     assert [path.name for path in temporary_folder.iterdir()] == names[1:]
+
+
+def test_private_folder_leaves_room_for_a_socket(temporary_folder, monkeypatch):
+    long = temporary_folder / ("x" * 80)
+    long.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(long))
+    with private_folder("ftbench", FINGERPRINT, room=36) as folder:
+        path = folder / "pymp-abcdefgh" / "listener-abcdefgh"
+        path.parent.mkdir()
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(path))
+    assert not folder.exists()
