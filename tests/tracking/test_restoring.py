@@ -97,6 +97,26 @@ def test_a_finished_dataset_of_a_failed_run_is_brought(world: World) -> None:
     assert asked(world) == ["mmlu,gsm8k"]
 
 
+def test_an_unfinished_run_goes_on_here_whatever_was_recorded_of_it(world: World) -> None:
+    world.runtime.programs = [stop_after_mmlu(CRASH), finish]
+    first = world.evaluate(tracking=INTO_MLFLOW)
+    second = world.evaluate(tracking=INTO_MLFLOW)
+    assert second.plan.run_dir == first.plan.run_dir
+    assert "brought from" not in world.printed
+    assert len(list(world.workspace.glob("benchmark_results/*"))) == 1
+
+
+def test_an_unfinished_run_goes_on_from_mlflow_where_nothing_is_here(world: World) -> None:
+    world.runtime.programs = [stop_after_mmlu(CRASH), finish]
+    first = world.evaluate(tracking=INTO_MLFLOW)
+    shutil.rmtree(world.workspace)
+    second = world.evaluate(tracking=INTO_MLFLOW)
+    assert second.exit_code == 0
+    assert second.plan.run_dir == first.plan.run_dir
+    assert second.pointers.run_id == first.pointers.run_id
+    assert f"brought from MLflow run {first.pointers.run_id}: mmlu (" in world.printed
+
+
 def damage_archive(world: World, run: Run) -> None:
     path = artifact(run, archive_name("mmlu"))
     path.write_bytes(path.read_bytes()[:-7])
