@@ -264,7 +264,10 @@ def test_a_reusing_run_folder_can_be_recorded_elsewhere_and_brought_from_there(
 def test_recording_what_was_found_uploads_nothing_again(world: World) -> None:
     world.evaluate(tracking=INTO_MLFLOW)
     (run,) = runs(world)
-    artifact(run, "samples.html").unlink()
+    gone = [artifact(run, name) for name in ("samples.html", "plots/scores.svg")]
+    for path in gone:
+        path.unlink()
     world.evaluate(tracking=INTO_MLFLOW)
-    assert not artifact(run, "samples.html").exists()
-    assert world.evaluate(tracking=INTO_MLFLOW, flag_above=0.5).exit_code == 0
+    assert [path.exists() for path in gone] == [False, False]
+    record_folder(world.runtime.launched[0].run_dir)
+    assert [path.exists() for path in gone] == [True, True]
