@@ -71,7 +71,7 @@ def find_earlier(
         The run folder that has it, by name of the dataset.
     """
     files = RunFiles(run_dir)
-    taken, own = read_taken(files), _names_done(files)
+    taken, own = read_taken(files), names_done(files)
     found: dict[str, Path] = {}
     for planned in datasets:
         kept = taken.dataset(planned)
@@ -82,6 +82,13 @@ def find_earlier(
         if left and folder != run_dir:
             found |= dict.fromkeys(_whole_datasets(folder, left), folder)
     return found
+
+
+def names_done(files: RunFiles) -> set[str]:
+    """Datasets that a run folder has evaluated itself; going on with it does not ask them again."""
+    result = _collected(files.root)
+    datasets = result.datasets if result else ()
+    return {d.name for d in datasets if d.status == OK and not d.reused_from}
 
 
 def take_over(plan: Plan) -> None:
@@ -151,13 +158,6 @@ def _collected(run_dir: Path) -> Result | None:
         return result if result.fingerprint == plan["fingerprint"] else None
     except (OSError, ValueError, KeyError, TypeError):
         return None
-
-
-def _names_done(files: RunFiles) -> set[str]:
-    """Datasets that a run folder has evaluated itself; going on with it does not ask them again."""
-    result = _collected(files.root)
-    datasets = result.datasets if result else ()
-    return {d.name for d in datasets if d.status == OK and not d.reused_from}
 
 
 def _take_over(plan: Plan) -> None:

@@ -9,7 +9,6 @@ have it, on another machine or after the folder was deleted (``restoring``).
 from __future__ import annotations
 
 import hashlib
-import tarfile
 from pathlib import Path
 from typing import BinaryIO, cast
 
@@ -51,6 +50,9 @@ def write_archive(
         sha256 of the archive; the same files give the same one. None where the dataset is not
         complete, and nothing is written.
     """
+    # Both take their time to import, and only recording and restoring need them.
+    import tarfile
+
     import pyarrow as pa
 
     path = artifacts / archive_name(dataset.name)
@@ -83,6 +85,8 @@ def unpack_archive(
     Returns:
         Why the dataset is not complete then, or None.
     """
+    import tarfile
+
     import pyarrow as pa
 
     places = dict(evidence_files(files, model_abbr, dataset))

@@ -69,14 +69,21 @@ def read(client: MlflowClient, experiment_id: str) -> Page:
 
 
 def update(
-    client: MlflowClient, experiment_id: str, run_id: str, now_ms: int, *, is_written_back: bool
+    client: MlflowClient,
+    experiment_id: str,
+    run_id: str,
+    now_ms: int,
+    *,
+    is_written_back: bool,
+    is_drawn: bool = False,
 ) -> Page:
     """Brings everything up to date after a recording.
 
     Args:
-        run_id: The benchmark run that was recorded; its pictures are always drawn.
+        run_id: The benchmark run that was recorded; its pictures are drawn.
         now_ms: Time to put into the views, in milliseconds since the epoch.
         is_written_back: A training run is about to get the scores.
+        is_drawn: It has its pictures; they are drawn anew only where it got another base.
 
     Side effects: tags, notes and pictures of benchmark runs that got another base; experiment tags.
     """
@@ -84,7 +91,8 @@ def update(
     changed = [run for run in page.runs if is_evaluation(run) and _tell(client, run, page)]
     own = [run for run in page.runs if run.info.run_id == run_id]
     others = [run for run in changed if run.info.run_id != run_id]
-    for run in [*own, *others][: MAX_REDRAWN + 1]:
+    mine = [run for run in own if not is_drawn or run in changed]
+    for run in [*mine, *others][: MAX_REDRAWN + 1]:
         with tempfile.TemporaryDirectory(prefix="ftbench-plots-") as folder:
             draw_run(run, page.comparisons.get(run.info.run_id), Path(folder))
             client.log_artifacts(run.info.run_id, folder)

@@ -69,8 +69,8 @@ def record(plan: Plan, result: Result, is_found: bool = False) -> Recorded:
     Args:
         plan: What was evaluated, and where its scores go.
         result: Collected.
-        is_found: An earlier evaluation left it complete. A benchmark run that has the files of this
-            very summary keeps them; they are not sent again.
+        is_found: An earlier evaluation left it complete. A benchmark run that has the files and
+            pictures of this very summary keeps them; they are not made again.
 
     Raises:
         TrackingError: The tracker did not take it. Nothing on disk is lost, and
@@ -94,15 +94,15 @@ def record(plan: Plan, result: Result, is_found: bool = False) -> Recorded:
         FileLock(plan.run_dir / ".record.lock", timeout=600),
     ):
         target = _open_target(plan, result)
-        notes = _log_scores(target)
-        if not (is_found and _has_artifacts(target)):
-            notes += _log_artifacts(target)
+        is_kept = is_found and _is_recorded(target)
+        notes = _log_scores(target) + ([] if is_kept else _log_artifacts(target))
         shown = page.update(
             target.client,
             target.experiment_id,
             target.run_id,
             target.timestamp_ms,
             is_written_back=_is_written_back(target),
+            is_drawn=is_kept,
         )
         _finish(target)
         notes += _write_back(target, shown)
@@ -226,10 +226,11 @@ def _metric(target: _Target, score: Score, digests: dict[str, str]) -> Any:
     )
 
 
-def _has_artifacts(target: _Target) -> bool:
-    summary = target.plan.files.summary
-    recorded = target.run.data.tags.get(SUMMARY_TAG)
-    return summary.is_file() and recorded == sha256_of(summary)
+def _is_recorded(target: _Target) -> bool:
+    """The benchmark run was recorded to its end, with this very summary."""
+    summary, run = target.plan.files.summary, target.run
+    recorded = run.data.tags.get(SUMMARY_TAG)
+    return run.info.status == "FINISHED" and summary.is_file() and recorded == sha256_of(summary)
 
 
 def _log_artifacts(target: _Target) -> list[str]:

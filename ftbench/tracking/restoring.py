@@ -9,7 +9,6 @@ another name.
 from __future__ import annotations
 
 import re
-import tarfile
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING
 
 from ftbench.errors import ResultError
 from ftbench.plan import Plan, read_plan
+from ftbench.reuse import names_done
 from ftbench.schema import OK, Result, RunFiles, read_result
 from ftbench.tracking.archive import (
     archive_name,
@@ -77,6 +77,15 @@ def restore(plan: Plan, on_line: Callable[[str], None]) -> bool:
 
 def _restore(client: MlflowClient, plan: Plan, on_line: Callable[[str], None]) -> bool:
     experiments = _experiment_ids(client)
+    goes_on = plan.files.plan.is_file()
+
+    def is_wanted(run: Run) -> bool:
+        # What is unfinished here may be further than what was recorded of it.
+        is_own = run.data.tags.get(FINGERPRINT) == plan.fingerprint
+        return run.info.status == "FINISHED" or (
+            # One that is being recorded has not everything yet.
+            run.info.status == "FAILED" and not (is_own and goes_on)
+        )
 
     def search(tag: str, value: str) -> Iterator[Run]:
         found = client.search_runs(
@@ -85,10 +94,12 @@ def _restore(client: MlflowClient, plan: Plan, on_line: Callable[[str], None]) -
             order_by=["attributes.start_time DESC"],
             max_results=_MAX_CANDIDATES,
         )
-        # One that is being recorded has not everything yet.
-        return (run for run in found if run.info.status in ("FINISHED", "FAILED"))
+        return filter(is_wanted, found)
 
-    left = {d.name: d.fingerprint for d in plan.datasets if d.earlier is None}
+    done = names_done(plan.files) if goes_on else set()
+    left = {
+        d.name: d.fingerprint for d in plan.datasets if d.earlier is None and d.name not in done
+    }
     wanted = {FINGERPRINT: plan.fingerprint}
     wanted |= {fingerprint_tag(name): fingerprint for name, fingerprint in left.items()}
     before = len(left)
@@ -126,6 +137,8 @@ def _bring(
     Returns:
         The fingerprints of the datasets that it has complete, by name; empty where it is unfit.
     """
+    from tarfile import TarError
+
     from mlflow.exceptions import MlflowException
 
     run_id = run.info.run_id
@@ -134,7 +147,7 @@ def _bring(
         files = RunFiles(Path(folder) / "run")
         try:
             complete = _download(client, run, files)
-        except (_Unfit, MlflowException, ResultError, ValueError, tarfile.TarError) as exc:
+        except (_Unfit, MlflowException, ResultError, ValueError, TarError) as exc:
             happened = str(exc).splitlines()[0] if str(exc) else type(exc).__name__
             on_line(f"note: MLflow run {run_id} is not reused: {redact(happened)}")
             return {}

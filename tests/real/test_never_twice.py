@@ -52,7 +52,7 @@ def days(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> Days:
 
     def evaluate(datasets: str) -> Evaluated:
         command = [
-            *(sys.executable, "-m", "ftbench.run", f"datasets=[{datasets}]", "limit=2"),
+            *(sys.executable, "-m", "ftbench.run", f"datasets=[{datasets}]", "limit=1"),
             *("runtime=local", "runtime.num_gpus=0", "backend.max_out_len=8"),
             override("model.adapter", demo.adapter),
             override("data_dir", demo.folder / "data"),
@@ -104,7 +104,7 @@ def test_both_runs_lie_in_one_workspace_of_the_model(days: Days) -> None:
 def test_new_run_folder_has_every_answer(days: Days) -> None:
     files, (mmlu, gsm8k) = days.both.files, days.both.result.datasets
     for subset in (*mmlu.subsets, *gsm8k.subsets):
-        assert len(read_samples(files.samples(subset.abbr))) == subset.expected == 2
+        assert len(read_samples(files.samples(subset.abbr))) == subset.expected == 1
     for folder in (files.predictions, files.results):
         assert len(list(folder.glob("*/*.json"))) == 58
 

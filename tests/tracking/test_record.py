@@ -15,6 +15,7 @@ from ftbench import tracking
 from ftbench.errors import TrackingError
 from ftbench.plan import TrackingPlan
 from ftbench.schema import FAILED, PARTIAL, TIMEOUT
+from ftbench.tracking.archive import sha256_of
 from ftbench.tracking.note import BEGIN
 from ftbench.validity import flagged
 from tests.tracking.conftest import Store
@@ -168,6 +169,7 @@ def test_a_benchmark_run_is_tagged_for_search(store: Store) -> None:
     ]
     assert tags.pop("mlflow.note.content").startswith("**avg 39.58, mmlu 54.17, gsm8k 25.00**")
     assert len(tags.pop("ftbench.comparable")) == 12
+    assert tags.pop("ftbench.summary_sha256") == sha256_of(folder.plan.files.summary)
     tags.pop("ftbench.version.ftbench", None)  # only where ftbench is installed
     assert tags == {
         "mlflow.runName": "qwen-sft/checkpoint-500 · greedy, first 8",

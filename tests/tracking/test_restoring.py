@@ -97,6 +97,26 @@ def test_a_finished_dataset_of_a_failed_run_is_brought(world: World) -> None:
     assert asked(world) == ["mmlu,gsm8k"]
 
 
+def test_an_unfinished_run_goes_on_here_whatever_was_recorded_of_it(world: World) -> None:
+    world.runtime.programs = [stop_after_mmlu(CRASH), finish]
+    first = world.evaluate(tracking=INTO_MLFLOW)
+    second = world.evaluate(tracking=INTO_MLFLOW)
+    assert second.plan.run_dir == first.plan.run_dir
+    assert "brought from" not in world.printed
+    assert len(list(world.workspace.glob("benchmark_results/*"))) == 1
+
+
+def test_an_unfinished_run_goes_on_from_mlflow_where_nothing_is_here(world: World) -> None:
+    world.runtime.programs = [stop_after_mmlu(CRASH), finish]
+    first = world.evaluate(tracking=INTO_MLFLOW)
+    shutil.rmtree(world.workspace)
+    second = world.evaluate(tracking=INTO_MLFLOW)
+    assert second.exit_code == 0
+    assert second.plan.run_dir == first.plan.run_dir
+    assert second.pointers.run_id == first.pointers.run_id
+    assert f"brought from MLflow run {first.pointers.run_id}: mmlu (" in world.printed
+
+
 def damage_archive(world: World, run: Run) -> None:
     path = artifact(run, archive_name("mmlu"))
     path.write_bytes(path.read_bytes()[:-7])
@@ -244,7 +264,10 @@ def test_a_reusing_run_folder_can_be_recorded_elsewhere_and_brought_from_there(
 def test_recording_what_was_found_uploads_nothing_again(world: World) -> None:
     world.evaluate(tracking=INTO_MLFLOW)
     (run,) = runs(world)
-    artifact(run, "samples.html").unlink()
+    gone = [artifact(run, name) for name in ("samples.html", "plots/scores.svg")]
+    for path in gone:
+        path.unlink()
     world.evaluate(tracking=INTO_MLFLOW)
-    assert not artifact(run, "samples.html").exists()
-    assert world.evaluate(tracking=INTO_MLFLOW, flag_above=0.5).exit_code == 0
+    assert [path.exists() for path in gone] == [False, False]
+    record_folder(world.runtime.launched[0].run_dir)
+    assert [path.exists() for path in gone] == [True, True]
