@@ -481,7 +481,7 @@ def write_samples(path: Path, samples: Iterable[Sample]) -> None:
     Side effects: creates the parent folder and replaces ``path``.
     """
     encode = json.JSONEncoder(ensure_ascii=False).encode
-    write_lines_atomically(path, (encode(to_json(sample)) + "\n" for sample in samples))
+    write_lines_atomically(path, (encode(vars(sample)) + "\n" for sample in samples))
 
 
 def read_samples(path: Path) -> list[Sample]:
