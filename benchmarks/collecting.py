@@ -90,9 +90,7 @@ def inside(folder: Path, mode: str, names: Sequence[str]) -> None:
     progress = Progress(files, Result())
     subsets = tuple(SubsetResult(n, n, expected=1) for n in (FIRST, *names))
     progress.update(datasets=[DatasetResult("d", subsets=subsets)])
-    checked = {
-        n: Checked(Subset(n, "d", n, "p", mode, config), rows=1) for n in (FIRST, *names)
-    }
+    checked = {n: Checked(Subset(n, "d", n, "p", mode, config), rows=1) for n in (FIRST, *names)}
     tokenizer = make_tokenizer(folder / "tokenizer")
     output: Any = SimpleNamespace(say=lambda line: None)
     collector = Collector(settings, files, progress, output, checked, str(tokenizer))

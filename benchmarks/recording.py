@@ -73,9 +73,7 @@ def print_row(samples: int, step: str, rows: Sequence[Measured]) -> None:
     print(f"{samples:>7}  {step:<7}  {clock:>5.1f} s  {processor:>9.1f} s  {peak:>8.0f} MB")
 
 
-def measure_size(
-    folder: Path, shapes: Sequence[Shape], runs: int
-) -> dict[str, list[Measured]]:
+def measure_size(folder: Path, shapes: Sequence[Shape], runs: int) -> dict[str, list[Measured]]:
     """Collects, records and compares as often as asked, each run by a server of its own."""
     tracking = TrackingPlan("mlflow", "http://127.0.0.1:1", request_timeout_s=120)
     dirs = []

@@ -73,7 +73,8 @@ def test_every_torn_file_is_refused(
 
 
 @pytest.mark.parametrize(
-    "text", ["[]", "1", "", '{"a": 1,}', '{"a" 1}', '{"a": 1} 2', "{1: 2}", '{"a": 1 "b": 2}', "{,}"]
+    "text",
+    ["[]", "1", "", '{"a": 1,}', '{"a" 1}', '{"a": 1} 2', "{1: 2}", '{"a": 1 "b": 2}', "{,}"],
 )
 def test_what_is_no_object_is_refused(path: Path, text: str) -> None:
     path.write_text(text)
