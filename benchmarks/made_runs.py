@@ -25,9 +25,9 @@ from ftbench.schema import (
     Result,
     RunFiles,
     SubsetResult,
-    to_json,
     write_atomically,
     write_result,
+    write_samples,
 )
 from ftbench.validity import count_answers
 
@@ -139,8 +139,7 @@ def _write_subset(plan: Plan, shape: Shape, position: int, seed: int) -> SubsetR
     ]
     scored = read_scored(abbr, *values, repeats=1, evaluator=_evaluator(shape))
     samples = count_tokens(scored.samples, lambda texts: [len(t) // 4 for t in texts], 2048)
-    lines = [json.dumps(to_json(sample), ensure_ascii=False) + "\n" for sample in samples]
-    write_atomically(files.samples(abbr), "".join(lines))
+    write_samples(files.samples(abbr), samples)
     counts = count_answers(samples)
     return SubsetResult(
         abbr=abbr,

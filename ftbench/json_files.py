@@ -17,6 +17,7 @@ CHUNK = 1 << 20
 """Characters that are read at a time; a value that is longer is read whole all the same."""
 
 _SPACE = re.compile(r"[ \t\n\r]*")
+_AFTER = tuple(" \t\n\r,:]}")
 _DECODER = json.JSONDecoder()
 
 
@@ -97,8 +98,8 @@ class _Reader:
                 if not self._read_on():
                     raise self._error("a value") from None
                 continue
-            # A number at the end of what has been read may go on.
-            if end < len(self._text) or not self._read_on():
+            # A number at the end of what has been read may go on: 1.5 and then e3.
+            if self._text[end : end + 1] in _AFTER or not self._read_on():
                 self._at = end
                 return value
 
@@ -132,8 +133,9 @@ class _Reader:
 
     def _skip_space(self) -> None:
         while True:
-            match = _SPACE.match(self._text, self._at)
-            self._at = match.end() if match else self._at
+            if self._text[self._at : self._at + 1].isspace():
+                match = _SPACE.match(self._text, self._at)
+                self._at = match.end() if match else self._at
             if self._at < len(self._text) or not self._read_on():
                 return
 

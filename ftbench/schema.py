@@ -394,7 +394,7 @@ def to_json(value: Any) -> Any:
         return {str(name): to_json(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
         return [to_json(item) for item in value]
-    if dataclasses.is_dataclass(value):
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {name: to_json(getattr(value, name)) for name in _field_names(type(value))}
     return str(value)
 
@@ -497,7 +497,7 @@ def write_samples(path: Path, samples: Iterable[Sample]) -> None:
     Side effects: creates the parent folder and replaces ``path``.
     """
     encode = json.JSONEncoder(ensure_ascii=False).encode
-    write_lines_atomically(path, (encode(to_json(sample)) + "\n" for sample in samples))
+    write_lines_atomically(path, (encode(vars(sample)) + "\n" for sample in samples))
 
 
 def read_samples(path: Path) -> list[Sample]:

@@ -225,3 +225,20 @@ def test_the_score_of_runs_must_be_the_mean_of_their_files(
     (folder / "gsm8k_run1.json").write_text('{"accuracy": 30.0}')
     (folder / "gsm8k_run2.json").write_text(json.dumps(second))
     assert [d.status for d in collect(plan, DONE).datasets] == [status]
+
+
+def test_a_torn_result_of_opencompass_is_refused_though_its_score_is_there(tmp_path: Path) -> None:
+    plan = make_plan(tmp_path, (GSM8K,))
+    result = replace(scored_result(), datasets=scored_result().datasets[1:])
+    write_result(plan.files.result, result)
+    write_opencompass_results(plan.files, result)
+    path = plan.files.results / MODEL_ABBR / "gsm8k.json"
+    details = [{"pred": ["4"], "correct": [True]}, {"pred": ["5"], "correct": [False]}]
+    whole = json.dumps({"accuracy": 45.7, "details": details}, indent=4)
+    path.write_text(whole)
+    assert collect(plan, DONE).datasets[0].status == OK
+    path.write_text(whole[: whole.rindex("pred")])
+    (gsm8k,) = collect(plan, DONE).datasets
+    assert gsm8k.reason is not None
+    assert (gsm8k.status, gsm8k.reason.kind) == (FAILED, "results_unreadable")
+    assert gsm8k.reason.message.startswith("OpenCompass's result cannot be read: ValueError: not a")

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from ftbench_eval.checks import Checked
 from ftbench_eval.collecting import Collector
+from ftbench_eval.extract import read_scored
 from ftbench_eval.output import Output
 from ftbench_eval.presets import Subset
 from ftbench_eval.progress import Progress
@@ -121,3 +122,45 @@ def test_subsets_of_several_presets_are_told_apart(
         collector.fail(name, CRASH)
     lines = [line for line in capfd.readouterr().out.splitlines() if not line.startswith("---")]
     assert [line.partition(":")[0] for line in lines] == ["arc/ARC-c", "arc/ARC-e", "arc"]
+
+
+def test_a_subsets_samples_are_those_of_its_whole_files(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Long prompts, which a result repeats, are not read with it."""
+    prompt = [{"role": "HUMAN", "prompt": "q 🙂"}, {"role": "BOT", "prompt": "a"}]
+    details = {"type": "GEN"} | {
+        str(i): {"prompt": prompt, "origin_prediction": "ANSWER", "predictions": p, "references": r}
+        for i, (p, r) in enumerate([("A", "A"), ("B", "C")])
+    }
+    result = {"accuracy": 50.0, "details": details}
+    records = {
+        str(i): {"origin_prompt": prompt, "prediction": "ANSWER", "gold": r}
+        for i, r in enumerate("AC")
+    }
+    for number in (1, 2):
+        run._write("results", f"s_run{number}", result)
+        run._write("predictions", f"s_run{number}", records)
+    expected = read_scored("s", result, records, repeats=1, evaluator="AccEvaluator")
+    monkeypatch.setitem(CONFIG["eval_cfg"]["evaluator"], "type", "x.AccEvaluator")
+    for number in (1, 2):
+        run.collector.collect(f"s_run{number}", None)
+    samples = read_samples(run.files.samples("s"))
+    assert samples[:2] == list(expected.samples)
+    assert [(s.prompt, s.extracted, s.correct) for s in samples[2:]] == [
+        ("HUMAN: q 🙂\n\nBOT: a", "A", True),
+        ("HUMAN: q 🙂\n\nBOT: a", "B", False),
+    ]
+
+
+@pytest.mark.parametrize("text", ['{"accuracy": 50.0, "details": [{"corr', "[]", None])
+def test_a_torn_result_fails_its_run_alone(run: Run, text: str | None) -> None:
+    path = run.files.results / "m" / "s_run1.json"
+    path.unlink()
+    if text is not None:
+        path.write_text(text)
+    for number in (1, 2):
+        run.collector.collect(f"s_run{number}", None)
+    assert (run.result.status, run.result.score) == (PARTIAL, 100.0)
+    assert run.result.reason is not None
+    assert run.result.reason.message == "the result is not a JSON object"

@@ -12,6 +12,7 @@ from pyarrow import parquet as pq
 
 from ftbench.plan import TrackingPlan
 from ftbench.schema import DatasetResult, Sample, SubsetResult
+from ftbench.tracking import samples
 from ftbench.tracking.samples import TABLE_COLUMNS, WrittenSamples, verdict, write_samples
 from tests.tracking_fixtures import RunFolder, answer, gsm8k, make_run_folder, mmlu, result_of
 
@@ -183,3 +184,67 @@ def test_verdict(row: dict[str, Any], text: str) -> None:
     whole = {"extracted": None, "prediction": None, "reference": "A", **row}
 
     assert verdict(whole) == text
+
+
+def reordered(path: Path, order: list[int]) -> None:
+    """Puts the records of a file of predictions into another order."""
+    records = json.loads(path.read_text())
+    path.write_text(json.dumps({str(index): records[str(index)] for index in order}))
+
+
+@pytest.mark.parametrize("order", [range(16), range(15, -1, -1), [*range(8, 16), *range(8)]])
+@pytest.mark.parametrize("repeats", [1, 2])
+def test_every_row_has_its_own_record_whatever_their_order(
+    tmp_path: Path, order: list[int], repeats: int
+) -> None:
+    folder = folder_with(tmp_path, gsm8k())
+    path = folder.plan.files.samples("gsm8k")
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    asked = [json.dumps({**line, "repeat": n}) for n in range(repeats) for line in lines]
+    path.write_text("\n".join(asked))
+    reordered(folder.plan.files.predictions / folder.plan.model_abbr / "gsm8k.json", list(order))
+
+    write(folder, tmp_path)
+
+    rows = pq.read_table(tmp_path / "out.parquet").to_pylist()
+    assert [(row["repeat"], row["index"]) for row in rows] == [
+        (n, index) for n in range(repeats) for index in range(16)
+    ]
+    for row in rows:
+        (turn,) = json.loads(row["opencompass"])["origin_prompt"]
+        assert turn["prompt"] == row["prompt"]
+
+
+def test_records_before_a_tear_are_kept(tmp_path: Path) -> None:
+    folder = folder_with(tmp_path, gsm8k())
+    path = folder.plan.files.predictions / folder.plan.model_abbr / "gsm8k.json"
+    path.write_text(path.read_text()[: path.read_text().index('"5": {') + 20])
+
+    write(folder, tmp_path)
+
+    rows = pq.read_table(tmp_path / "out.parquet").to_pylist()
+    assert [row["index"] for row in rows if row["opencompass"] is not None] == [0, 1, 2, 3, 4]
+    assert len(rows) == 16
+
+
+@pytest.mark.parametrize("limit", ["_BATCH_ROWS", "_BATCH_CHARACTERS"])
+def test_batches_do_not_change_what_is_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, limit: str
+) -> None:
+    folder = folder_with(tmp_path, mmlu(4))
+    write(folder, tmp_path)
+    once = pq.read_table(tmp_path / "out.parquet")
+    monkeypatch.setattr(samples, limit, 7)
+    write(folder, tmp_path)
+    assert pq.read_table(tmp_path / "out.parquet").to_pylist() == once.to_pylist()
+    assert pq.ParquetFile(tmp_path / "out.parquet").num_row_groups > 60
+
+
+def test_the_pages_rows_hold_no_more_than_the_page_shows(tmp_path: Path) -> None:
+    def long(subset: SubsetResult, index: int) -> Sample:
+        return replace(answer(subset, index), prompt="p" * 100_000)
+
+    written = write(folder_with(tmp_path, gsm8k(), sample=long), tmp_path)
+
+    assert "opencompass" not in written.page_rows[0].row
+    assert written.page_rows[0].row["prompt"] == "p" * 3999 + "…"
