@@ -144,6 +144,11 @@ class RunFiles:
         return self.root / "launch.json"
 
     @property
+    def receipt(self) -> Path:
+        """What is recorded of it already, and where."""
+        return self.root / "recorded.json"
+
+    @property
     def report(self) -> Path:
         return self.root / "report.md"
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-from pathlib import Path
 
 from ftbench import __version__
 from ftbench.plan import Plan
@@ -24,10 +23,10 @@ _FINAL = ("FINISHED", "FAILED")
 def keep_receipt(plan: Plan, result: Result, recorded: Recorded) -> None:
     """Notes that a result is recorded.
 
-    Side effects: writes ``recorded.json`` into the run folder, where that can be written.
+    Side effects: writes ``recorded.json`` into the run folder.
     """
     receipt = {"what": _what(plan, result), "recorded": to_json(recorded)}
-    write_atomically(_path(plan), json.dumps(receipt, ensure_ascii=False, indent=1))
+    write_atomically(plan.files.receipt, json.dumps(receipt, ensure_ascii=False, indent=1))
 
 
 def recorded_before(plan: Plan, result: Result) -> Recorded | None:
@@ -40,7 +39,7 @@ def recorded_before(plan: Plan, result: Result) -> Recorded | None:
     if plan.tracking.kind == "none":
         return None
     try:
-        receipt = json.loads(_path(plan).read_text(encoding="utf-8"))
+        receipt = json.loads(plan.files.receipt.read_text(encoding="utf-8"))
         recorded = from_json(Recorded, receipt["recorded"])
         is_same = receipt["what"] == _what(plan, result)
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
@@ -67,7 +66,3 @@ def _what(plan: Plan, result: Result) -> str:
         to_json(result),
     ]
     return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
-
-
-def _path(plan: Plan) -> Path:
-    return plan.run_dir / "recorded.json"
