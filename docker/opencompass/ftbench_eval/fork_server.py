@@ -18,7 +18,7 @@ import traceback
 from collections.abc import Iterator, MutableMapping, Sequence
 from multiprocessing import connection, forkserver, util
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from ftbench.schema import SECRET_NAMES
 
@@ -102,12 +102,12 @@ def _fork(environ: MutableMapping[str, str]) -> None:
 
     Source: CPython 3.11 and 3.12, Lib/multiprocessing/forkserver.py.
     """
-    server = forkserver._forkserver
+    server: Any = forkserver._forkserver
     alive_r, alive_w = os.pipe()
     with socket.socket(socket.AF_UNIX) as listener:
-        address = connection.arbitrary_address("AF_UNIX")  # type: ignore[attr-defined]
+        address = connection.arbitrary_address("AF_UNIX")
         listener.bind(address)
-        if not util.is_abstract_socket_namespace(address):  # type: ignore[attr-defined]
+        if not util.is_abstract_socket_namespace(address):
             Path(address).chmod(0o600)
         listener.listen()
         pid = os.fork()
