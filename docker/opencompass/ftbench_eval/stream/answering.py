@@ -62,12 +62,15 @@ class WrapperAnswerer:
         ]
 
 
+_NO_ROOM = ("out of memory", "can't allocate memory", "bad_alloc", "_alloc_failed")
+"""What torch says, of GPU (its allocator; cuBLAS and cuDNN, which have their own) and CPU."""
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether a batch had no room in the memory of GPU or machine."""
     text = str(error).lower()
     return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError)
-        and ("out of memory" in text or "can't allocate memory" in text)
+        isinstance(error, RuntimeError) and any(words in text for words in _NO_ROOM)
     )
 
 
