@@ -113,7 +113,7 @@ def test_copies_end_with_the_program(
 def test_a_model_that_no_copy_can_load_fails_the_evaluation(
     program: Program, tmp_path: Path
 ) -> None:
-    adapter = {"ADAPTER_PATH": str(program.checkpoints / "mismatched")}
+    adapter = {"ADAPTER_PATH": str(program.checkpoints / "adapter-foreign")}
     exit_code, printed, result = program.run(tmp_path, DATASETS, **TWO_COPIES, **adapter)
     assert exit_code == 1, printed
     assert result.failure is not None

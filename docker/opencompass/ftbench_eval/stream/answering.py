@@ -77,11 +77,11 @@ def is_out_of_memory(error: BaseException) -> bool:
 def release_memory() -> None:
     """Gives back what the GPU allocator keeps for later."""
     import gc
-
-    import torch
+    import sys
 
     gc.collect()
-    if torch.cuda.is_available():
+    torch = sys.modules.get("torch")  # where it was never imported it holds nothing
+    if torch is not None and torch.cuda.is_available():
         torch.cuda.empty_cache()
 
 
