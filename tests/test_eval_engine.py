@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-
-from ftbench.schema import Reason
 from ftbench_eval.stream.batches import BatchLimit, plan_batches
 from ftbench_eval.stream.engine import EngineAnswerer, EngineFront
 from ftbench_eval.stream.journal import Journal
@@ -16,12 +14,13 @@ from ftbench_eval.stream.requests import (
     GENERATE,
     PERPLEXITY,
     Answer,
-    Batch,
     Call,
     Request,
     digest_of,
 )
 from ftbench_eval.stream.stream import ModelGone, Stream
+
+from ftbench.schema import Reason
 from tests.vllm_stand_in import LLM, MAX_MODEL_LEN, MAX_NUM_SEQS, LoRARequest, SamplingParams
 
 CALL = Call("generation", GENERATE, 32)
@@ -192,5 +191,3 @@ def test_front_answers_whoever_asks_it_directly() -> None:
     outputs = front.generate(["a", "b"], SamplingParams(temperature=1.0))
     assert [output.prompt for output in outputs] == ["a", "b"]
     assert front.options == {"model": "m"}
-
-

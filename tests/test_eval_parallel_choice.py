@@ -4,7 +4,6 @@ import json
 from pathlib import Path
 
 import pytest
-
 from ftbench_eval.parallel.choice import GIB, Asked, Need, Parallel, choose_parallel
 from ftbench_eval.parallel.sizes import weight_bytes
 from ftbench_eval.reasons import Refused

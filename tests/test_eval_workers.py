@@ -6,8 +6,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-
-from ftbench.schema import Reason
 from ftbench_eval.parallel.copies import smallest
 from ftbench_eval.parallel.worker import Answered, Ready
 from ftbench_eval.parallel.workers import (
@@ -21,6 +19,8 @@ from ftbench_eval.stream.batches import BatchLimit
 from ftbench_eval.stream.journal import Journal
 from ftbench_eval.stream.requests import GENERATE, Answer, Batch, Call, Request
 from ftbench_eval.stream.stream import ModelGone, Stream
+
+from ftbench.schema import Reason
 
 CALL = Call("generation", GENERATE, 8)
 
