@@ -120,9 +120,7 @@ def test_one_wrong_override_gets_one_message(override: str, message: str) -> Non
         (["tensor_parallel=2", "gpu_ids=[4,5]"], ""),
     ],
 )
-def test_copies_and_their_gpus_are_as_many_as_there_are(
-    overrides: list[str], message: str
-) -> None:
+def test_copies_and_their_gpus_are_as_many_as_there_are(overrides: list[str], message: str) -> None:
     keys = [f"{'backend' if 'parallel' in o else 'runtime'}.{o}" for o in overrides]
     if message:
         assert message in problem_of(*ENOUGH, *keys)

@@ -83,8 +83,13 @@ def test_a_copy_that_is_killed_costs_no_answer(
     wait_for: Callable[[Callable[[], bool]], None],
 ) -> None:
     process = program.start(tmp_path, DATASETS, **TWO_COPIES)
-    wait_for(lambda: answers(tmp_path) > 1 or process.poll() is not None)
-    os.kill(workers_of(process.pid)[0], signal.SIGKILL)
+    wait_for(lambda: len(workers_of(process.pid)) == 2 or process.poll() is not None)
+    worker = workers_of(process.pid)[0]
+    # Its first line is written when all copies are loaded, before anything is asked.
+    wait_for(lambda: answers(tmp_path) > 0 or process.poll() is not None)
+    os.kill(worker, signal.SIGSTOP)  # in its first batch, while the other one goes on
+    wait_for(lambda: answers(tmp_path) > 5 or process.poll() is not None)
+    os.kill(worker, signal.SIGKILL)
     printed, _ = process.communicate(timeout=600)
     assert process.returncode == 0, printed
     assert "a worker process was killed by SIGKILL" in printed
