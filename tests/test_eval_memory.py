@@ -1,10 +1,15 @@
-"""What a token takes, for published models: worked by hand from their configs."""
+"""What a token takes, for published models, and what happens when a batch had no room."""
 
+import weakref
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 from ftbench_eval.stream.answering import is_out_of_memory
 from ftbench_eval.stream.budget import token_bytes
+from ftbench_eval.stream.journal import Journal
+from ftbench_eval.stream.requests import GENERATE, Answer, Batch, Call, Request
+from ftbench_eval.stream.stream import Stream
 
 KIB = 1024
 
@@ -76,3 +81,42 @@ def test_token_bytes_takes_the_head_size_that_the_config_names() -> None:
 )
 def test_is_out_of_memory_knows_what_torch_says(error: Exception, expected: bool) -> None:
     assert is_out_of_memory(error) is expected
+
+
+class Tensor:
+    """Something large."""
+
+
+def test_what_a_batch_held_is_released_before_its_halves_are_asked(tmp_path: Path) -> None:
+    held: list[weakref.ref[Tensor]] = []
+    sizes: list[tuple[int, int]] = []
+
+    class Full:
+        def answer(self, batch: Batch) -> list[Answer]:
+            sizes.append((len(batch.requests), sum(ref() is not None for ref in held)))
+            large = Tensor()
+            held.append(weakref.ref(large))
+            if len(batch.requests) > 2:
+                self.run_out(large)
+            return [Answer("fine") for _ in batch.requests]
+
+        def run_out(self, large: Tensor) -> None:
+            raise RuntimeError(f"CUDA out of memory with {type(large).__name__}")
+
+    journal = Journal(tmp_path / "answers.jsonl", "f" * 64)
+    journal.start({})
+    call = Call("generation", GENERATE, 8)
+    requests = tuple(Request("a", i, call, str(i), 4, None, "d") for i in range(5))
+    failed: list[str] = []
+    stream = Stream(
+        [Full()],
+        journal,
+        lambda _b, _s: None,
+        lambda abbr, _r: failed.append(abbr),
+        lambda _l: None,
+    )
+    stream.run([Batch(requests)])
+    # 5 have no room, nor have 3 of them; nothing of either is left when the next is asked.
+    assert sizes == [(5, 0), (3, 0), (2, 0), (1, 0), (2, 0)]
+    assert failed == []
+    assert all(journal.answer(request) for request in requests)
