@@ -81,6 +81,11 @@ class BackendConf:
     order: str = "stream"
     """stream: one stream of batches across all subsets, sorted by length; stock: one subset after
     the other in OpenCompass's own batches, 8 samples where batch_size is null."""
+    data_parallel: int | None = None
+    """Copies of the model that share the work, each on GPUs of its own; null: as many as
+    runtime.num_gpus has room for."""
+    tensor_parallel: int | None = None
+    """GPUs that one copy of the model is spread over; null: as few as hold it."""
     temperature: float = 0.0
     """Sampling temperature; 0 is greedy and repeatable."""
     top_p: float = 1.0

@@ -48,6 +48,8 @@ _AT_LEAST = {
     "backend.max_out_len": 1,
     "backend.batch_size": 1,
     "backend.batch_tokens": 1,
+    "backend.data_parallel": 1,
+    "backend.tensor_parallel": 1,
     "backend.temperature": 0,
     "backend.seed": 0,
     "runtime.num_gpus": 0,
@@ -182,6 +184,7 @@ def _contradictions(cfg: DictConfig) -> Iterator[Problem]:
     if backend.name == "vllm" and num_gpus(runtime) == 0:
         yield Problem("backend=vllm", "needs a GPU, and none is asked for", "runtime.num_gpus=1")
     yield from _gpu_contradictions(runtime)
+    yield from _parallel_contradictions(backend, num_gpus(runtime))
     if backend.custom_prompt and len(backend.custom_prompt.encode()) > _MAX_PROMPT:
         yield Problem("backend.custom_prompt", f"is longer than {_MAX_PROMPT} bytes")
     yield from _judge_contradictions(cfg.judge)
@@ -209,6 +212,21 @@ def _gpu_contradictions(runtime: DictConfig) -> Iterator[Problem]:
         happened = f"holds {len(pool)} GPUs, and one evaluation needs {runtime.num_gpus}"
         cure = "name more, or runtime.num_gpus=N"
         yield Problem(f"runtime.gpu_pool={list(pool)}", happened, cure)
+
+
+def _parallel_contradictions(backend: DictConfig, gpus: int) -> Iterator[Problem]:
+    data, tensor = backend.data_parallel, backend.tensor_parallel
+    if gpus == 0:
+        if tensor is not None:
+            yield Problem(f"backend.tensor_parallel={tensor}", "needs GPUs, and none is used")
+        return
+    wanted = max(data or 1, 1) * max(tensor or 1, 1)
+    if wanted <= gpus:
+        return
+    named = {"data_parallel": data, "tensor_parallel": tensor}
+    keys = " ".join(f"backend.{key}={value}" for key, value in named.items() if value is not None)
+    happened = f"takes {wanted} GPUs, and one evaluation has {gpus}"
+    yield Problem(keys, happened, f"runtime.num_gpus={wanted}")
 
 
 def _training_contradictions(cfg: DictConfig) -> Iterator[Problem]:

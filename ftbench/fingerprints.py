@@ -32,13 +32,20 @@ _GENERATION_KEYS = (
     "backend.batch_size",
     "backend.batch_tokens",
     "backend.order",
+    "backend.tensor_parallel",
     "backend.temperature",
     "backend.top_p",
     "backend.custom_prompt",
     "backend.seed",
     "backend.merge_adapter",
 )
-"""Settings that can change a prediction; a change of any other key reuses what is there."""
+"""Settings that can change a prediction; a change of any other key reuses what is there.
+
+``backend.tensor_parallel`` is one: parts of a sum that come from several GPUs are added in another
+order. ``backend.data_parallel`` is none: batches are planned before any copy is asked, each copy
+gets whole ones, and sampling is seeded by the batch (on vLLM by the request), so that it does not
+matter which copy answers.
+"""
 
 _JUDGE_KEYS = ("judge.model", "judge.api_base", "judge.temperature", "judge.max_out_len")
 """Settings that can change a verdict, where a chosen dataset has one."""

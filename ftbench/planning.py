@@ -215,6 +215,8 @@ def _environment(
         "BATCH_TOKENS": backend.batch_tokens or "",
         "INFERENCE_ORDER": backend.order,
         "NUM_GPUS": num_gpus(runtime),
+        "DATA_PARALLEL": backend.data_parallel or "",
+        "TENSOR_PARALLEL": backend.tensor_parallel or "",
         "TEMPERATURE": backend.temperature,
         "TOP_P": backend.top_p,
         "MAX_SEQ_LEN": model.max_seq_len or "",

@@ -41,6 +41,8 @@ VARIABLES: dict[str, str] = {
     "BATCH_TOKENS": "tokens per batch at most, with padding and output; empty: by free memory",
     "INFERENCE_ORDER": "stream: batches across subsets; stock: subset by subset, as OpenCompass",
     "NUM_GPUS": "GPUs to use; 0: CPU",
+    "DATA_PARALLEL": "copies of the model, on GPUs of their own; empty: chosen",
+    "TENSOR_PARALLEL": "GPUs that one copy of the model is spread over; empty: chosen",
     "TEMPERATURE": "sampling temperature; 0: greedy",
     "TOP_P": "nucleus sampling mass, above 0 up to 1; used when TEMPERATURE is above 0",
     "MAX_SEQ_LEN": "input limit in tokens; empty: the model's own",
@@ -312,6 +314,7 @@ class ModelFacts:
         adapter_tensors: Tensors of the adapter that were matched to the base model.
         merged: The adapter was merged into the base before serving.
         batches: How large a batch may be, in words; empty where OpenCompass makes them.
+        parallel: Copies of the model and GPUs of each, in words; empty for one on one GPU or CPU.
         notes: Decisions a reader should know, one sentence each.
     """
 
@@ -320,6 +323,7 @@ class ModelFacts:
     adapter_tensors: int = 0
     merged: bool = False
     batches: str = ""
+    parallel: str = ""
     device: str = ""
     dtype: str = ""
     load_seconds: float = 0.0

@@ -86,6 +86,12 @@ def test_every_option_composes(option: str) -> None:
         ("runtime.memory=lots", "runtime.memory=lots: must be a size such as 512m or 8g"),
         ("model.type=instruct", "model.type=instruct: must be one of auto, chat, base"),
         (
+            "backend.data_parallel=4",
+            "backend.data_parallel=4: takes 4 GPUs, and one evaluation has 1\n"
+            "  try: runtime.num_gpus=4",
+        ),
+        ("backend.tensor_parallel=0", "backend.tensor_parallel=0: must be at least 1"),
+        (
             "runtime.gpu_ids=[0,0]",
             "runtime.gpu_ids=['0', '0']: names a GPU twice",
         ),
@@ -102,6 +108,24 @@ def test_every_option_composes(option: str) -> None:
 )
 def test_one_wrong_override_gets_one_message(override: str, message: str) -> None:
     assert problem_of(*ENOUGH, override) == message
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (["data_parallel=2", "tensor_parallel=2", "num_gpus=3"], "takes 4 GPUs"),
+        (["data_parallel=2", "tensor_parallel=2", "num_gpus=4"], ""),
+        (["data_parallel=3", "num_gpus=0"], ""),
+        (["tensor_parallel=2", "num_gpus=0"], "needs GPUs, and none is used"),
+        (["tensor_parallel=2", "gpu_ids=[4,5]"], ""),
+    ],
+)
+def test_copies_and_their_gpus_are_as_many_as_there_are(overrides: list[str], message: str) -> None:
+    keys = [f"{'backend' if 'parallel' in o else 'runtime'}.{o}" for o in overrides]
+    if message:
+        assert message in problem_of(*ENOUGH, *keys)
+    else:
+        compose_config([*ENOUGH, *keys])
 
 
 @pytest.mark.parametrize(

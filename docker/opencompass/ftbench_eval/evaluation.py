@@ -31,13 +31,17 @@ from ftbench_eval.model_files import ModelFiles, read_model_files
 from ftbench_eval.model_load import LoadedModel, check_gpus, load_model
 from ftbench_eval.opencompass_config import build_config, use_real_python_root, write_config
 from ftbench_eval.output import Output
+from ftbench_eval.parallel.choice import Asked, Need, Parallel, choose_parallel
+from ftbench_eval.parallel.copies import Copies, copy_in_here, start_copies
+from ftbench_eval.parallel.sizes import gpu_memory, measure_need
+from ftbench_eval.parallel.worker import Ready
 from ftbench_eval.pending import judge_notes, pending_results, versions
 from ftbench_eval.presets import Chosen, Subset, choose
 from ftbench_eval.progress import Progress
 from ftbench_eval.resume import read_json, repair
 from ftbench_eval.scoring import Scorer
 from ftbench_eval.secret_files import loading_secrets, read_secret
-from ftbench_eval.settings import Settings
+from ftbench_eval.settings import STREAM, Settings
 from ftbench_eval.stream.journal import NAME as JOURNAL
 from ftbench_eval.stream.journal import Journal
 
@@ -59,6 +63,8 @@ class Evaluation:
     seconds: dict[str, float]
     _scorer: Scorer | None = field(default=None, init=False)
     _built: BuiltDatasets = field(default_factory=BuiltDatasets, init=False)
+    _model: LoadedModel | None = field(default=None, init=False)
+    _parallel: Parallel = field(default=Parallel(1, 0), init=False)
 
     def run(self) -> None:
         """Evaluates every dataset; what goes wrong with one of them is data, not an exception.
@@ -100,19 +106,37 @@ class Evaluation:
         check_gpus(self.settings.num_gpus)
         files = read_model_files(self.settings)
         roles = {subset.role for item in chosen for subset in item.subsets}
-        decision = decide(self.settings, files, roles, self.scratch / "merged")
+        self._parallel = self._choose_parallel()
+        merged = self.scratch / "merged"
+        decision = decide(self.settings, files, roles, merged, self._parallel.tensor)
         types = {config["type"].rpartition(".")[2] for config in decision.configs.values()}
         facts = ModelFacts(
             opencompass_type=", ".join(sorted(types)),
             chat_template=decision.chat_template,
             merged=bool(decision.merge_because),
+            parallel=self._parallel.words,
             notes=decision.notes
+            + ((self._parallel.why,) if self._parallel.why else ())
             + judge_notes(chosen)
             + self._repeat_notes(chosen)
             + confinement.notes(s.preset for item in chosen for s in item.subsets),
         )
         self.progress.update(model=facts)
         return files, decision
+
+    def _choose_parallel(self) -> Parallel:
+        settings = self.settings
+        asked = Asked(
+            settings.num_gpus,
+            settings.data_parallel,
+            settings.tensor_parallel,
+            settings.use_vllm,
+            settings.gpu_memory_utilization,
+            settings.order == STREAM,
+        )
+        if settings.num_gpus < 2:
+            return choose_parallel(asked, Need(None, 0, 0, 1), ())
+        return choose_parallel(asked, measure_need(settings), gpu_memory(os.environ))
 
     def _repeat_notes(self, chosen: Sequence[Chosen]) -> tuple[str, ...]:
         if self.settings.temperature > 0:
@@ -222,6 +246,7 @@ class Evaluation:
                 self._built,
                 decision,
                 load=lambda: self._load_model(model_files, decision),
+                load_copies=lambda: self._load_copies(model_files, decision),
                 on_written=lambda subset: self._submit(subset, decision),
                 on_failed=collector.fail,
             ).run(unasked)
@@ -234,28 +259,57 @@ class Evaluation:
         return JudgeClient(endpoint, read_secret(self.settings.secrets_folder, "OC_JUDGE_API_KEY"))
 
     def _load_model(self, model_files: ModelFiles, decision: ModelDecision) -> LoadedModel:
-        settings = self.settings
+        """The model in this process; loaded once."""
+        if self._model is None:
+            tensors = self._begin_loading(model_files, decision)
+            model = load_model(decision.configs, self._served_adapter(decision))
+            facts = (model.adapter_tensors, model.device, model.dtype, model.load_seconds)
+            self._note_loaded(Ready(*facts), tensors)
+            self._model = model
+        return self._model
+
+    def _load_copies(self, model_files: ModelFiles, decision: ModelDecision) -> Copies:
+        settings, parallel = self.settings, self._parallel
+        if parallel.data == 1:
+            return copy_in_here(self._load_model(model_files, decision), settings)
+        tensors = self._begin_loading(model_files, decision)
+        adapter = self._served_adapter(decision)
+        say = self.output.say
+        copies = start_copies(settings, decision.configs, adapter, parallel, os.environ, say)
+        self._note_loaded(copies.facts, tensors, copies.notes)
+        return copies
+
+    def _begin_loading(self, model_files: ModelFiles, decision: ModelDecision) -> int:
+        """Merges the adapter where that is decided; gives its tensors."""
         self.progress.update(stage="loading")
-        self.output.say(f"ftbench: loading {settings.base_model}")
-        tensors = 0
-        if decision.merge_because:
-            tensors = merge_adapter(settings, model_files, self.scratch / "merged")
-        served_by_peft = not decision.merge_because and not settings.use_vllm
-        model = load_model(decision.configs, settings.adapter if served_by_peft else None)
+        self.output.say(f"ftbench: loading {self.settings.base_model}")
+        target = self.scratch / "merged"
+        if not decision.merge_because or target.exists():
+            return self.progress.result.model.adapter_tensors
+        return merge_adapter(self.settings, model_files, target)
+
+    def _served_adapter(self, decision: ModelDecision) -> Path | None:
+        """The adapter that transformers loads."""
+        is_served = not decision.merge_because and not self.settings.use_vllm
+        return self.settings.adapter if is_served else None
+
+    def _note_loaded(self, loaded: Ready, merged_tensors: int, notes: tuple[str, ...] = ()) -> None:
+        before = self.progress.result.model
         facts = replace(
-            self.progress.result.model,
-            adapter_tensors=tensors or model.adapter_tensors,
-            device=model.device,
-            dtype=model.dtype,
-            load_seconds=model.load_seconds,
+            before,
+            adapter_tensors=merged_tensors or loaded.adapter_tensors,
+            device=loaded.device,
+            dtype=loaded.dtype,
+            load_seconds=loaded.load_seconds,
+            notes=before.notes + notes,
         )
         self.progress.update(stage="running", model=facts)
-        adapter = f", {facts.adapter_tensors} adapter tensors" if settings.adapter else ""
+        adapter = f", {facts.adapter_tensors} adapter tensors" if self.settings.adapter else ""
+        copies = f", {facts.parallel}" if facts.parallel else ""
         self.output.say(
-            f"ftbench: model loaded in {model.load_seconds:.1f} s "
-            f"on {model.device} ({model.dtype}{adapter})"
+            f"ftbench: model loaded in {facts.load_seconds:.1f} s "
+            f"on {facts.device} ({facts.dtype}{adapter}{copies})"
         )
-        return model
 
     def _submit(self, subset: Subset, decision: ModelDecision) -> None:
         assert self._scorer is not None

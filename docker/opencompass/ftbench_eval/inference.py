@@ -15,15 +15,15 @@ from ftbench_eval.infer import count_calls, infer_subset, inputs_per_sample
 from ftbench_eval.model_config import ModelDecision
 from ftbench_eval.model_load import LoadedModel, prompt_wrapper
 from ftbench_eval.output import Output
+from ftbench_eval.parallel.copies import Copies
 from ftbench_eval.presets import Subset
 from ftbench_eval.progress import Progress
 from ftbench_eval.reasons import explain
 from ftbench_eval.resume import partial_count, ran_out_of_memory
 from ftbench_eval.settings import STREAM, Settings
-from ftbench_eval.stream.answering import WrapperAnswerer, release_memory
+from ftbench_eval.stream.answering import release_memory
 from ftbench_eval.stream.asking import StreamedSubsets
 from ftbench_eval.stream.batches import BatchLimit
-from ftbench_eval.stream.budget import batch_limits
 from ftbench_eval.stream.journal import Journal
 from ftbench_eval.stream.prompts import Prompter, is_streamed
 
@@ -36,7 +36,8 @@ class Inference:
         seconds: Inference seconds by subset, of an interrupted run; kept up to date.
         journal: What is answered already, and what will be.
         built: Has the datasets of the check.
-        load: Loads the weights; called once, in a thread of its own, if they are needed.
+        load: Loads the weights into this process; called once, if they are needed.
+        load_copies: Loads what answers the stream, in a thread of its own; called once, if needed.
         on_written: Called when the predictions of a subset are written; in any thread.
         on_failed: Called when there will be none, with the reason; in any thread.
     """
@@ -53,6 +54,7 @@ class Inference:
         built: BuiltDatasets,
         decision: ModelDecision,
         load: Callable[[], LoadedModel],
+        load_copies: Callable[[], Copies],
         on_written: Callable[[Subset], None],
         on_failed: Callable[[str, Reason], None],
     ) -> None:
@@ -66,10 +68,11 @@ class Inference:
         self._built = built
         self._decision = decision
         self._load = load
+        self._load_copies = load_copies
         self._on_written = on_written
         self._on_failed = on_failed
         self._loader = ThreadPoolExecutor(1, thread_name_prefix="loading")
-        self._loading: Future[LoadedModel] | None = None
+        self._loading: Future[Copies] | None = None
 
     def run(self, subsets: Sequence[Subset]) -> None:
         """Gets the predictions of these subsets.
@@ -85,14 +88,11 @@ class Inference:
         if streamed:
             self._stream(streamed)
         if others:
-            self._one_by_one(others, self._model())
+            self._one_by_one(others, self._load())
 
-    def _model(self) -> LoadedModel:
-        return self._start_loading().result()
-
-    def _start_loading(self) -> Future[LoadedModel]:
+    def _start_loading(self) -> Future[Copies]:
         if self._loading is None:
-            self._loading = self._loader.submit(self._load)
+            self._loading = self._loader.submit(self._load_copies)
         return self._loading
 
     def _stream(self, subsets: Sequence[Subset]) -> None:
@@ -114,20 +114,22 @@ class Inference:
         )
         if not self._journal.facts:  # else everything may be answered already
             self._start_loading()
-        stream.collect(subsets)
-        if not stream.is_answered:
-            model = self._model()
-            limits = self._limits(model)
-            stream.ask([WrapperAnswerer(model.wrappers, self._settings.seed)], limits)
+        try:
+            stream.collect(subsets)
+            if not stream.is_answered:
+                copies = self._start_loading().result()
+                by_length = not self._settings.use_vllm
+                stream.ask(copies.answerers, self._limits(copies), by_length)
+        finally:
+            if self._loading is not None and self._loading.exception() is None:
+                self._loading.result().end()
         stream.wait()
 
     def _prompt_wrappers(self, roles: set[str]) -> Mapping[str, Any]:
-        """What makes prompts: without weights where OpenCompass can, so that both go on at once."""
-        if self._settings.use_vllm:
-            return self._model().wrappers
+        """What makes prompts: without weights, so that both go on at once."""
         return {role: prompt_wrapper(self._decision.configs[role]) for role in sorted(roles)}
 
-    def _limits(self, model: LoadedModel) -> dict[str, BatchLimit]:
+    def _limits(self, copies: Copies) -> dict[str, BatchLimit]:
         """The limits of the run that this one goes on with, so that its batches are the same."""
         kept = self._journal.facts.get("limits")
         if kept:
@@ -135,9 +137,7 @@ class Inference:
             if ran_out_of_memory(self._files):
                 limits = {method: limit.halved() for method, limit in limits.items()}
         else:
-            weights = next(iter(model.wrappers.values())).model
-            settings = self._settings
-            limits = batch_limits(settings.batch_size, settings.batch_tokens, weights, model.device)
+            limits = dict(copies.limits)
         self._journal.start({"limits": {m: [b.samples, b.tokens] for m, b in limits.items()}})
         words = "; ".join(dict.fromkeys(limit.words for limit in limits.values()))
         self._progress.update(model=replace(self._progress.result.model, batches=words))

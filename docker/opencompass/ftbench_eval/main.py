@@ -129,6 +129,8 @@ def prepare_environment(environ: MutableMapping[str, str], settings: Settings) -
     environ["CUDA_VISIBLE_DEVICES"] = limit_gpus(
         settings.num_gpus, environ.get("CUDA_VISIBLE_DEVICES")
     )
+    # vLLM would fork its engine from here, where threads hold locks that a fork never gives back.
+    environ.setdefault("VLLM_WORKER_MULTIPROC_METHOD", "spawn")
     # Two threads of ours use tokenizers; its own parallelism warns and can deadlock after a fork.
     environ["TOKENIZERS_PARALLELISM"] = "false"
 

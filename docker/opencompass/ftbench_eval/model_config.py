@@ -50,7 +50,11 @@ class ModelDecision:
 
 
 def decide(
-    settings: Settings, files: ModelFiles, roles: Collection[str], merged_path: Path
+    settings: Settings,
+    files: ModelFiles,
+    roles: Collection[str],
+    merged_path: Path,
+    gpus: int | None = None,
 ) -> ModelDecision:
     """Decides for the given roles.
 
@@ -59,6 +63,7 @@ def decide(
         files: What the model's files say.
         roles: Forms of the model that the chosen datasets need.
         merged_path: Folder that the merged model would lie in.
+        gpus: GPUs that one copy of the model is spread over; None: all.
 
     Raises:
         Refused: The model cannot be evaluated as asked.
@@ -87,7 +92,8 @@ def decide(
         notes.append(f"The adapter is merged into the base first: {merge}.")
     build = _vllm_configs if settings.use_vllm else _transformers_configs
     path = str(merged_path) if merge else settings.base_model
-    common = _Common(settings, files, tokenizer, choice, path, bool(merge))
+    spread = settings.num_gpus if gpus is None else gpus
+    common = _Common(settings, files, tokenizer, choice, path, bool(merge), spread)
     configs, unsupported = build(common)
     if LIKELIHOOD in roles and LIKELIHOOD in configs and choice.whose != "none":
         notes.append("Perplexity datasets use plain prompts, without the chat template.")
@@ -116,6 +122,7 @@ class _Common:
     template: _Template
     path: str
     merged: bool
+    gpus: int
 
     @property
     def tokenizer_path(self) -> str:
@@ -204,7 +211,7 @@ def _transformers_configs(common: _Common) -> tuple[dict[str, dict[str, Any]], d
         "max_seq_len": common.context,
         "max_out_len": settings.max_out_len,
         "batch_size": settings.batch_size or STOCK_BATCH,
-        "run_cfg": {"num_gpus": settings.num_gpus},
+        "run_cfg": {"num_gpus": common.gpus},
     }
     if settings.adapter is not None and not common.merged:
         shared["peft_path"] = str(settings.adapter)
@@ -238,7 +245,7 @@ def _vllm_configs(common: _Common) -> tuple[dict[str, dict[str, Any]], dict[str,
         "tokenizer": common.tokenizer_path,
         "trust_remote_code": settings.trust_remote_code,
         "dtype": settings.dtype,
-        "tensor_parallel_size": settings.num_gpus,
+        "tensor_parallel_size": common.gpus,
         "gpu_memory_utilization": settings.gpu_memory_utilization,
         "seed": settings.seed,
     }
@@ -260,7 +267,7 @@ def _vllm_configs(common: _Common) -> tuple[dict[str, dict[str, Any]], dict[str,
         "max_seq_len": common.context,
         "max_out_len": settings.max_out_len,
         "batch_size": max(settings.batch_size or 0, VLLM_BATCH),
-        "run_cfg": {"num_gpus": settings.num_gpus},
+        "run_cfg": {"num_gpus": common.gpus},
         **common.meta_template,
     }
     if serves_lora:

@@ -69,11 +69,31 @@ def load_model(configs: Mapping[str, dict[str, Any]], adapter: Path | None) -> L
 
 
 def prompt_wrapper(config: Mapping[str, Any]) -> Any:
-    """An OpenCompass wrapper of transformers that has tokenizer and templates, but no weights."""
+    """An OpenCompass wrapper that has tokenizer and templates, but no weights."""
     from mmengine.config import ConfigDict
+    from opencompass.registry import MODELS
     from opencompass.utils import build_model_from_cfg
 
-    return build_model_from_cfg(ConfigDict({**config, "tokenizer_only": True}))
+    engine = config["model_kwargs"]
+    if "tensor_parallel_size" not in engine:
+        return build_model_from_cfg(ConfigDict({**config, "tokenizer_only": True}))
+    # vLLM's wrappers take the tokenizer from the engine, and one knows no tokenizer_only.
+    with _sharing(MODELS.get(config["type"]), _TokenizerOnly(engine)):
+        return build_model_from_cfg(ConfigDict(config))
+
+
+class _TokenizerOnly:
+    """What vLLM's ``LLM`` has before it has an engine."""
+
+    def __init__(self, model_kwargs: Mapping[str, Any]) -> None:
+        from transformers import AutoTokenizer
+
+        self._tokenizer = AutoTokenizer.from_pretrained(
+            model_kwargs["tokenizer"], trust_remote_code=model_kwargs["trust_remote_code"]
+        )
+
+    def get_tokenizer(self) -> Any:
+        return self._tokenizer
 
 
 def limit_gpus(num_gpus: int, visible: str | None) -> str:

@@ -37,6 +37,8 @@ class Settings:
         adapter: Adapter folder, or None to evaluate the base (or full) model.
         batch_size: Samples per batch at most, or None for as many as have room.
         batch_tokens: Tokens per batch at most, or None: by free memory.
+        data_parallel: Copies of the model, or None to choose.
+        tensor_parallel: GPUs of each copy, or None to choose.
         max_seq_len: Input limit in tokens, or None for the model's own context.
         options: By dataset name; absent: the preset as it is.
         files: The user's own files, by dataset name.
@@ -55,6 +57,8 @@ class Settings:
     batch_tokens: int | None
     order: str
     num_gpus: int
+    data_parallel: int | None
+    tensor_parallel: int | None
     temperature: float
     top_p: float
     max_seq_len: int | None
@@ -103,6 +107,8 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         batch_tokens=read.optional_integer("BATCH_TOKENS", at_least=1),
         order=read.choice("INFERENCE_ORDER", "stream", ORDERS),
         num_gpus=read.integer("NUM_GPUS", 1, at_least=0),
+        data_parallel=read.optional_integer("DATA_PARALLEL", at_least=1),
+        tensor_parallel=read.optional_integer("TENSOR_PARALLEL", at_least=1),
         temperature=read.number("TEMPERATURE", 0.0, lambda v: v >= 0, "0 or more"),
         top_p=read.number("TOP_P", 1.0, lambda v: 0 < v <= 1, "above 0 and at most 1"),
         max_seq_len=read.optional_integer("MAX_SEQ_LEN", at_least=1),

@@ -87,16 +87,25 @@ def _end(on_stop: Callable[[str], None], reason: str, exit_code: int) -> None:
     try:
         on_stop(reason)
     finally:
-        _kill_children()
+        kill_descendants()
         os._exit(exit_code)
 
 
-def _kill_children() -> None:
-    """Kills what this process started, such as vLLM's engine; ours may not be a PID namespace."""
+def kill_descendants() -> None:
+    """Kills what this process started and what that started; ours may not be a PID namespace.
+
+    Workers, and vLLM's engine with its own workers, are such processes.
+    """
+    children: dict[int, list[int]] = {}
     for folder in Path("/proc").glob("[0-9]*"):
         # It may end while we look.
         with contextlib.suppress(OSError, ValueError, IndexError):
             # pid (name) state ppid ...; the name may contain spaces and parentheses
             fields = (folder / "stat").read_text().rpartition(")")[2].split()
-            if int(fields[1]) == os.getpid():
-                os.kill(int(folder.name), signal.SIGKILL)
+            children.setdefault(int(fields[1]), []).append(int(folder.name))
+    left = list(children.get(os.getpid(), ()))
+    while left:
+        pid = left.pop()
+        left += children.get(pid, ())
+        with contextlib.suppress(OSError):
+            os.kill(pid, signal.SIGKILL)

@@ -62,23 +62,26 @@ class WrapperAnswerer:
         ]
 
 
+_NO_ROOM = ("out of memory", "can't allocate memory", "bad_alloc", "_alloc_failed")
+"""What torch says, of GPU (its allocator; cuBLAS and cuDNN, which have their own) and CPU."""
+
+
 def is_out_of_memory(error: BaseException) -> bool:
     """Whether a batch had no room in the memory of GPU or machine."""
     text = str(error).lower()
     return isinstance(error, MemoryError) or (
-        isinstance(error, RuntimeError)
-        and ("out of memory" in text or "can't allocate memory" in text)
+        isinstance(error, RuntimeError) and any(words in text for words in _NO_ROOM)
     )
 
 
 def release_memory() -> None:
     """Gives back what the GPU allocator keeps for later."""
     import gc
-
-    import torch
+    import sys
 
     gc.collect()
-    if torch.cuda.is_available():
+    torch = sys.modules.get("torch")  # where it was never imported it holds nothing
+    if torch is not None and torch.cuda.is_available():
         torch.cuda.empty_cache()
 
 

@@ -91,17 +91,24 @@ class StreamedSubsets:
         """Whether no request waits for the model."""
         return not any(asked.open for asked in self._asked.values())
 
-    def ask(self, answerers: Sequence[Answerer], limits: Mapping[str, BatchLimit]) -> None:
+    def ask(
+        self,
+        answerers: Sequence[Answerer],
+        limits: Mapping[str, BatchLimit],
+        by_length: bool = True,
+    ) -> None:
         """Asks the model, and writes what is whole.
 
         Args:
             limits: How large a batch may be, by method of the call.
+            by_length: As in ``plan_batches``.
 
         Raises:
             OSError: Answers cannot be kept.
+            ModelGone: No answerer has a model any more.
         """
         requests = [request for asked in self._asked.values() for request in asked.requests]
-        batches = plan_batches(requests, dict(limits))
+        batches = plan_batches(requests, dict(limits), by_length)
         self._output.say(
             f"ftbench: {len(requests)} prompts of {len(self._asked)} subsets "
             f"in {len(batches)} batches"

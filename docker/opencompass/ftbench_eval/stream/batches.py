@@ -43,13 +43,18 @@ class BatchLimit:
         return BatchLimit(self.samples, max(1, self.tokens // 2))
 
 
-def plan_batches(requests: Iterable[Request], limits: dict[str, BatchLimit]) -> list[Batch]:
+def plan_batches(
+    requests: Iterable[Request], limits: dict[str, BatchLimit], by_length: bool = True
+) -> list[Batch]:
     """Every request in exactly one batch: small output limits first, long inputs first.
 
     Args:
         requests: Of all subsets, in the order in which subsets should end.
         limits: By method of the call.
+        by_length: False keeps their order, for an engine that pads nothing and computes what
+            neighbours have in common, such as the same examples, only once.
     """
+    key = _longest_first if by_length else _in_order
     by_call: dict[Call, list[Request]] = defaultdict(list)
     for request in requests:
         by_call[request.call].append(request)
@@ -58,7 +63,7 @@ def plan_batches(requests: Iterable[Request], limits: dict[str, BatchLimit]) -> 
         batch
         for call in calls
         for window in _windows(by_call[call], limits[call.method])
-        for batch in _fill(sorted(window, key=_longest_first), limits[call.method])
+        for batch in _fill(sorted(window, key=key), limits[call.method])
     ]
 
 
@@ -89,6 +94,10 @@ def _windows(requests: Sequence[Request], limit: BatchLimit) -> Iterator[Sequenc
 
 def _longest_first(request: Request) -> tuple[int, str, int]:
     return -request.length, request.abbr, request.position
+
+
+def _in_order(_request: Request) -> int:
+    return 0
 
 
 def _fill(requests: Sequence[Request], limit: BatchLimit) -> Iterator[Batch]:

@@ -20,7 +20,7 @@ _SHARE = 0.5
 
 
 def batch_limits(
-    batch_size: int | None, batch_tokens: int | None, model: Any, device: str
+    batch_size: int | None, batch_tokens: int | None, model: Any, device: str, copies: int = 1
 ) -> dict[str, BatchLimit]:
     """The limits by method of the call.
 
@@ -29,6 +29,7 @@ def batch_limits(
         batch_tokens: Tokens with padding and output, as the user said; None: by free memory.
         model: Transformers model.
         device: Where it lies, such as ``cuda:0``.
+        copies: Models that share the memory of the CPU.
     """
     if batch_size is not None and batch_tokens is None:
         limit = BatchLimit(batch_size)
@@ -38,12 +39,13 @@ def batch_limits(
     if batch_tokens is not None:
         limit = BatchLimit(samples, batch_tokens)
         return {GENERATE: limit, PERPLEXITY: limit}
-    free, most = _free_bytes(on_gpu), _MOST_TOKENS if on_gpu else _CPU_TOKENS
+    free, gpus = _free_on_gpus(model) if on_gpu else (_free_memory() // copies, 1)
+    most = _MOST_TOKENS if on_gpu else _CPU_TOKENS
     # A model for images too has its text model's sizes one level deeper.
     config = model.config.get_text_config()
     kept, passing, losses = token_bytes(config, _item_bytes(model))
     return {
-        GENERATE: BatchLimit(samples, tokens_in(free, kept + passing, most)),
+        GENERATE: BatchLimit(samples, tokens_in(free, kept // gpus + passing, most)),
         PERPLEXITY: BatchLimit(samples, tokens_in(free, passing + losses, most)),
     }
 
@@ -77,9 +79,19 @@ def _item_bytes(model: Any) -> int:
     return int(getattr(getattr(model, "dtype", None), "itemsize", 2))
 
 
-def _free_bytes(on_gpu: bool) -> int:
+def _free_on_gpus(model: Any) -> tuple[int, int]:
+    """What is free on the fullest of the GPUs that the model lies on, and how many these are.
+
+    Where layers are spread over several, each keeps its share of the cache; what passes through a
+    layer, or a loss, needs its room on one of them.
+    """
     import torch
 
-    if on_gpu:
-        return int(torch.cuda.mem_get_info()[0])
+    placed = set((getattr(model, "hf_device_map", None) or {}).values())
+    devices = [torch.device("cuda", d) if isinstance(d, int) else torch.device(d) for d in placed]
+    used = [device for device in devices if device.type == "cuda"] or [model.device]
+    return min(int(torch.cuda.mem_get_info(device)[0]) for device in used), len(used)
+
+
+def _free_memory() -> int:
     return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")

@@ -133,6 +133,7 @@ class Prompter:
         # The task has made a copy of its own.
         task.dataset_cfgs[0][0]["infer_cfg"]["inferencer"]["batch_size"] = _EVERYTHING
         _seed_choices(seed)
+        _leave_generator_alone()
         task.run(cur_model=self._stand_in(respond), cur_model_abbr=self._config["abbr"])
         return task
 
@@ -205,6 +206,30 @@ def _recall(answers: Iterator[tuple[str, Answer]], digest: str) -> Any:
             "prompts", "the preset makes other prompts each time it is loaded; backend.order=stock"
         )
     return answer.value
+
+
+def _leave_generator_alone() -> None:
+    """Lets the loaders of OpenCompass's inferencers draw from a generator of their own.
+
+    A loader draws a seed from torch's global generator when it starts (2.13), from which the model
+    may sample at that time in another thread: what it sampled then depended on the moment.
+
+    Side effects: replaces a function of OpenCompass in this process, once.
+    """
+    import torch
+    from opencompass.openicl.icl_inferencer.icl_base_inferencer import BaseInferencer
+
+    original = BaseInferencer.get_dataloader
+    if hasattr(original, "__wrapped__"):
+        return
+
+    @functools.wraps(original)
+    def get_dataloader(*args: Any, **kwargs: Any) -> Any:
+        loader = original(*args, **kwargs)
+        loader.generator = torch.Generator()
+        return loader
+
+    BaseInferencer.get_dataloader = staticmethod(get_dataloader)
 
 
 def _seed_choices(seed: int) -> None:
