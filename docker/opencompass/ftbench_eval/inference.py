@@ -139,7 +139,8 @@ class Inference:
         else:
             limits = dict(copies.limits)
         self._journal.start({"limits": {m: [b.samples, b.tokens] for m, b in limits.items()}})
-        words = "; ".join(dict.fromkeys(limit.words for limit in limits.values()))
+        by_limit = "; ".join(dict.fromkeys(limit.words for limit in limits.values()))
+        words = copies.words or by_limit
         self._progress.update(model=replace(self._progress.result.model, batches=words))
         return limits
 

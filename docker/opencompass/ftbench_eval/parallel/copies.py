@@ -15,7 +15,12 @@ from ftbench_eval.settings import Settings
 from ftbench_eval.stream.answering import WrapperAnswerer
 from ftbench_eval.stream.batches import BatchLimit
 from ftbench_eval.stream.budget import batch_limits
-from ftbench_eval.stream.engine import BATCHES_AT_A_TIME, ENGINE_LIMITS, EngineAnswerer
+from ftbench_eval.stream.engine import (
+    BATCHES_AT_A_TIME,
+    ENGINE_LIMITS,
+    STREAM_WORDS,
+    EngineAnswerer,
+)
 from ftbench_eval.stream.stream import Answerer
 
 
@@ -28,12 +33,14 @@ class Copies:
         limits: How large a batch may be, by method of the call: what the smallest copy can take.
         facts: Of the first copy; its ``load_seconds`` are the longest.
         notes: What a reader should know, a sentence each.
+        words: How large a batch is, for people, where the limits do not say it.
     """
 
     answerers: Sequence[Answerer]
     limits: Mapping[str, BatchLimit]
     facts: Ready
     notes: tuple[str, ...] = ()
+    words: str = ""
     _workers: Sequence[WorkerAnswerer] = field(default=())
 
     def end(self) -> None:
@@ -47,7 +54,8 @@ def copy_in_here(model: LoadedModel, settings: Settings) -> Copies:
     facts = (model.adapter_tensors, model.device, model.dtype, model.load_seconds)
     if settings.use_vllm:
         engine: Any = EngineAnswerer(model.wrappers, settings.seed)
-        return Copies([engine] * BATCHES_AT_A_TIME, ENGINE_LIMITS, Ready(*facts))
+        answerers: list[Any] = [engine] * BATCHES_AT_A_TIME
+        return Copies(answerers, ENGINE_LIMITS, Ready(*facts), words=STREAM_WORDS)
     weights = next(iter(model.wrappers.values())).model
     limits = batch_limits(settings.batch_size, settings.batch_tokens, weights, model.device)
     return Copies([WrapperAnswerer(model.wrappers, settings.seed)], limits, Ready(*facts))
@@ -91,7 +99,9 @@ def start_copies(
     first = ready[0]
     seconds = max(one.load_seconds for one in ready)
     facts = Ready(first.adapter_tensors, first.device, first.dtype, seconds, first.limits)
-    return Copies(answerers, smallest([one.limits for one in ready]), facts, notes, workers)
+    words = STREAM_WORDS if settings.use_vllm else ""
+    limits = smallest([one.limits for one in ready])
+    return Copies(answerers, limits, facts, notes, words, workers)
 
 
 def smallest(limits: Sequence[Mapping[str, BatchLimit]]) -> dict[str, BatchLimit]:

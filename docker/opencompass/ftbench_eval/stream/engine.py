@@ -36,6 +36,9 @@ BATCHES_AT_A_TIME = 32
 default for offline use); the others are there when one of those ends, also while a slow answer
 keeps its batch open."""
 
+STREAM_WORDS = f"one stream, {BATCHES_AT_A_TIME * 64} requests at a time"
+"""For people; of each copy."""
+
 _KEEP_INTERVAL_S = 0.5
 
 
