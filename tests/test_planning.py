@@ -61,6 +61,8 @@ def test_make_plan_fills_the_contract_with_the_program(world: Path) -> None:
         "BATCH_TOKENS": "",
         "INFERENCE_ORDER": "stream",
         "NUM_GPUS": "0",
+        "DATA_PARALLEL": "",
+        "TENSOR_PARALLEL": "",
         "TEMPERATURE": "0.0",
         "TOP_P": "1.0",
         "MAX_SEQ_LEN": "512",

@@ -59,7 +59,7 @@ def test_the_user_has_the_word() -> None:
 
 
 def test_the_free_memory_decides(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(budget, "_free_bytes", lambda on_gpu: 20 * GIB)
+    monkeypatch.setattr(budget, "_free_on_gpus", lambda model: (20 * GIB, 1))
     limits = batch_limits(None, None, model(), "cuda:0")
     assert limits[GENERATE] == BatchLimit(256, 1 << 16)
     # A loss needs the logits of every token.
@@ -67,7 +67,7 @@ def test_the_free_memory_decides(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_a_processor_gets_smaller_batches(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(budget, "_free_bytes", lambda on_gpu: 20 * GIB)
+    monkeypatch.setattr(budget, "_free_memory", lambda: 20 * GIB)
     limits = batch_limits(None, None, model(), "cpu")
     assert limits[GENERATE].samples < 256
     assert limits[GENERATE].tokens == 1 << 15
