@@ -104,8 +104,14 @@ def measure(
     prompts = [[sample.prompt, sample.output_tokens or 0] for sample in samples]
     job = {"prompts": prompts, "batches": result.model.batches, "num_gpus": options.num_gpus}
     asked.write_text(json.dumps(job), encoding="utf-8")
+    # As many threads as ftbench gives the evaluation where nothing else is said; see planning.py.
+    threads = {"OMP_NUM_THREADS": str(max(1, (os.cpu_count() or 1) // 2))}
     alone = subprocess.run(
-        [python, ALONE, backend, model, asked], check=True, capture_output=True, text=True
+        [python, ALONE, backend, model, asked],
+        env={**os.environ, **threads},
+        check=True,
+        capture_output=True,
+        text=True,
     )
     alone_s = float(alone.stdout.splitlines()[-1])
     inference_s = sum(dataset.seconds for dataset in result.datasets)
