@@ -79,7 +79,8 @@ class Prompter:
         def note(call: Call, inputs: Sequence[Any], masks: Sequence[int | None]) -> list[Any]:
             for value, masked in zip(inputs, masks, strict=True):
                 digest = digest_of(call, value, masked)
-                length = self._length(str(value))
+                # A longer input is cut by the wrapper.
+                length = min(self._length(str(value)), self._config["max_seq_len"])
                 position = len(requests)
                 requests.append(Request(subset.abbr, position, call, value, length, masked, digest))
             return ["" if call.method == GENERATE else 0.0] * len(inputs)
