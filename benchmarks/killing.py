@@ -28,6 +28,9 @@ from ftbench.workspace import RUNS
 
 LAUNCHER, PROGRAM, BOTH = "launcher", "program", "both"
 
+JOURNAL = "answers.jsonl"
+"""As ``ftbench_eval.stream.journal.NAME``."""
+
 _MODEL_CODE = Path(__file__).parent / "counted_model" / "modeling_counted.py"
 
 _PATIENCE_S = 900.0
@@ -343,14 +346,17 @@ def rows_asked_again(killed: Sequence[list[str]], undisturbed: Sequence[list[str
 
 
 def differing_files(ours: Path, theirs: Path) -> list[str]:
-    """Files of predictions, results and samples that are not the same bytes in two run folders."""
+    """Files of predictions, results and samples that are not the same bytes in two run folders.
+
+    Not the journal of answers, in which every start leaves a line.
+    """
     found = []
     for kind in ("predictions", "results", "samples"):
         names = {
             path.relative_to(folder).as_posix()
             for folder in (ours, theirs)
             for path in (folder / kind).rglob("*")
-            if path.is_file()
+            if path.is_file() and path.name != JOURNAL
         }
         found += [name for name in sorted(names) if _bytes(ours / name) != _bytes(theirs / name)]
     return found

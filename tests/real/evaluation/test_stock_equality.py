@@ -85,7 +85,8 @@ def test_own_lines_are_few_and_noise_is_in_the_log(finished: Finished) -> None:
     assert "race/middle: accuracy 50.00 (8 of 8 samples, 7 truncated)" in lines
     assert "race: accuracy 55.00, mean of 2 subsets (12 truncated)" in lines
     assert lines[-1] == "ftbench: done"
-    assert len(lines) == 12
+    assert "ftbench: 80 prompts of 6 subsets in 20 batches" in lines
+    assert len(lines) == 13
     log = RunFiles(finished.output).opencompass_log.read_text()
     assert "Start inferencing" in log
 
