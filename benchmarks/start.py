@@ -105,7 +105,9 @@ def compare(folder: Path, number: int, image: str) -> tuple[Cost, Cost, float]:
     chosen = {"local": ["runtime=local"], "docker": ["runtime=docker", f"runtime.image={image}"]}
     for runtime, settings in chosen.items():
         workspace = folder / f"{runtime}{number}"
-        costs.append(run(evaluation(folder, workspace, *settings), folder))
+        # Else MLflow would bring back what the first run found.
+        arguments = evaluation(folder, workspace, *settings, "reuse=never")
+        costs.append(run(arguments, folder))
         (run_dir,) = run_dirs(workspace)
         result = read_result(RunFiles(run_dir).summary)
         assert result.is_complete

@@ -6,6 +6,7 @@ Building a plan reads files (to fingerprint them) and starts nothing. ``dry_run=
 from __future__ import annotations
 
 import json
+import os
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -170,6 +171,9 @@ class Plan:
 def write_plan(plan: Plan) -> None:
     """Writes ``plan.json`` into the run folder, so that every later stage can be run again."""
     write_atomically(plan.files.plan, json.dumps(to_json(plan), ensure_ascii=False, indent=1))
+    with plan.files.plan.open("rb") as file:
+        # Whose folder it is, everything in it depends on: also after the machine lost its power.
+        os.fsync(file.fileno())
 
 
 def read_plan(run_dir: Path) -> Plan:

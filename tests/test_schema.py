@@ -53,6 +53,18 @@ def test_samples_are_read_when_they_are_asked_for(tmp_path: Path) -> None:
         next(samples)
 
 
+def test_a_plan_is_on_the_disk_before_anything_is_launched(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+    monkeypatch.setattr(
+        "os.fsync", lambda number: synced.append(Path(f"/proc/self/fd/{number}").readlink())
+    )
+    plan = make_plan(tmp_path)
+    write_plan(plan)
+    assert synced == [plan.files.plan]
+
+
 def test_to_json_gives_what_a_file_would_give_back(tmp_path: Path) -> None:
     plan = make_plan(tmp_path)
     for value in (plan, scored_result(), Reason("timeout", "ü"), ASKED):
