@@ -187,7 +187,10 @@ class _StandIn:
 
         inputs = self.parse_template(templates, "ppl")
         masks = [None] * len(inputs) if mask_length is None else [int(n) for n in mask_length]
-        return np.array(self._respond(Call(self._role, PERPLEXITY), inputs, masks))
+        # The wrapper takes masks for a whole batch or for none of it.
+        options = () if mask_length is None else (("masked", True),)
+        call = Call(self._role, PERPLEXITY, options=options)
+        return np.array(self._respond(call, inputs, masks))
 
     def _generate(self, inputs: Any, max_out_len: int, **options: Any) -> list[Any]:
         hashable = {k: tuple(v) if isinstance(v, list) else v for k, v in options.items()}
