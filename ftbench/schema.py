@@ -179,6 +179,24 @@ class Reason:
 
 
 @dataclass(frozen=True)
+class Uncertainty:
+    """How far chance alone can move a score.
+
+    Attributes:
+        standard_error: In the score's own unit; None when unknown.
+        low, high: Ends of the 95 % interval, in the score's own unit; None when unknown.
+        method: How they came about, such as ``t interval of 57 subsets as clusters``.
+        why_not: Why they are not known, or empty.
+    """
+
+    standard_error: float | None = None
+    low: float | None = None
+    high: float | None = None
+    method: str = ""
+    why_not: str = ""
+
+
+@dataclass(frozen=True)
 class SubsetResult:
     """One OpenCompass dataset row, such as ``lukaemon_mmlu_anatomy``.
 
@@ -204,6 +222,7 @@ class SubsetResult:
         prompt_hash: sha256 of the dataset's prompt and retrieval configuration, 16 hex digits.
         data_hash: sha256 of the rows that are asked, 16 hex digits.
         flags: Why the score should not be taken at its face, a sentence each.
+        uncertainty: Of score; None until collected.
     """
 
     abbr: str
@@ -229,6 +248,7 @@ class SubsetResult:
     prompt_hash: str = ""
     data_hash: str = ""
     flags: tuple[str, ...] = ()
+    uncertainty: Uncertainty | None = None
 
 
 @dataclass(frozen=True)
@@ -260,6 +280,7 @@ class GroupResult:
         samples: Rows in the subsets that are ok, each once however often it was asked.
         members, weights: As in ``Group``, with the abbrs of this run.
         flags: Why the score should not be taken at its face, a sentence each.
+        uncertainty: Of score; None until collected.
     """
 
     name: str
@@ -272,6 +293,7 @@ class GroupResult:
     members: tuple[str, ...] = ()
     weights: tuple[float, ...] = ()
     flags: tuple[str, ...] = ()
+    uncertainty: Uncertainty | None = None
 
 
 @dataclass(frozen=True)
@@ -287,6 +309,7 @@ class DatasetResult:
         groups: Its subsets grouped, inner groups first.
         flags: Why the score should not be taken at its face, a sentence each; shown beside it.
         reused_from: The run that evaluated it, where that is an earlier one; empty: this run.
+        uncertainty: Of score; None until collected.
     """
 
     name: str
@@ -302,6 +325,7 @@ class DatasetResult:
     groups: tuple[GroupResult, ...] = ()
     flags: tuple[str, ...] = ()
     reused_from: str = ""
+    uncertainty: Uncertainty | None = None
 
 
 @dataclass(frozen=True)

@@ -32,7 +32,7 @@ ROWS = [
         "list_functions",
         "quoting",
     ],
-    ["preset", "aggregates", "sidecar", "training_command", "evidence"],
+    ["preset", "aggregates", "sidecar", "training_command", "evidence", "statistics"],
     ["catalogue", "dataset_options", "validity"],
     ["score_rows"],
     ["program", "engine", "host", "plan", "config", "checkpoint", "workspace", "comparison"],
@@ -84,6 +84,8 @@ WALLS = {
     "matplotlib": {"plots"},
     "transformers": {"hooks"},
     "axolotl": {"axolotl"},
+    "scipy": {"statistics"},
+    "statsmodels": {"statistics"},
 }
 
 
@@ -130,7 +132,10 @@ def test_third_party_modules_stay_behind_their_walls(path: Path) -> None:
 
 
 def test_the_command_line_imports_nothing_heavy() -> None:
-    heavy = "{'mlflow', 'docker', 'torch', 'pandas', 'pyarrow', 'matplotlib', 'hydra', 'omegaconf'}"
+    heavy = (
+        "{'mlflow', 'docker', 'torch', 'pandas', 'pyarrow', 'matplotlib', 'hydra', 'omegaconf', "
+        "'scipy', 'statsmodels'}"
+    )
     code = f"import sys, ftbench.run; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"

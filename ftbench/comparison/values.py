@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ftbench.comparison.evaluated import Evaluated
+from ftbench.statistics import Paired
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,9 @@ class Standing:
         why_not: Why it is not compared with the baseline's; empty where it is.
         difference: From the baseline's score; None for the baseline and where why_not says so.
         is_best: No score that can be compared with it is higher, and one is lower.
+        paired: The difference with its interval, from the very samples; None for the baseline and
+            where it is not known.
+        unpaired_why: Why there is a difference and no test of it, or empty.
     """
 
     score: float | None = None
@@ -43,6 +47,8 @@ class Standing:
     why_not: str = ""
     difference: Difference | None = None
     is_best: bool = False
+    paired: Paired | None = None
+    unpaired_why: str = ""
 
 
 @dataclass(frozen=True)
