@@ -122,6 +122,35 @@ def group_subsets(dataset: DatasetResult) -> dict[str, tuple[SubsetResult, ...]]
     }
 
 
+def leaf_weights(dataset: DatasetResult) -> dict[str, dict[str, float]]:
+    """What every scored subset counts in each score: shares by abbr, which add up to 1.
+
+    Returns:
+        By the group's name; the dataset's own score has the name ``""``. A score over nothing has
+        no shares.
+    """
+    done = [subset.abbr for subset in dataset.subsets if is_scored(subset)]
+    found = {abbr: {abbr: 1.0} for abbr in done}
+    shares = {"": _mixed([(found[abbr], 1.0) for abbr in done])}
+    for group in dataset.groups:
+        weights = group.weights or (1.0,) * len(group.members)
+        members = zip(group.members, weights, strict=True)
+        found[group.name] = _mixed([(found.get(name, {}), weight) for name, weight in members])
+        shares[group.name] = found[group.name]
+    return shares
+
+
+def _mixed(parts: Sequence[tuple[Mapping[str, float], float]]) -> dict[str, float]:
+    """The shares of a weighted mean of means; those over nothing do not count."""
+    known = [(shares, weight) for shares, weight in parts if shares]
+    total = math.fsum(weight for _, weight in known)
+    mixed: dict[str, float] = {}
+    for shares, weight in known if total else ():
+        for abbr, share in shares.items():
+            mixed[abbr] = mixed.get(abbr, 0.0) + share * weight / total
+    return mixed
+
+
 def _scored_groups(
     groups: Sequence[GroupResult], subsets: Sequence[SubsetResult]
 ) -> tuple[GroupResult, ...]:

@@ -14,6 +14,7 @@ import time
 from pathlib import Path
 
 from ftbench.aggregates import aggregate, unscored
+from ftbench.error_bars import with_error_bars
 from ftbench.evidence import doubt
 from ftbench.logs import root_cause
 from ftbench.plan import DatasetPlan, Plan
@@ -37,6 +38,7 @@ from ftbench.schema import (
     Result,
     RunFiles,
     SubsetResult,
+    Uncertainty,
     read_result,
     write_atomically,
     write_result,
@@ -69,6 +71,9 @@ _CSV_COLUMNS = (
     "mean_output_tokens",
     "label",
     "flags",
+    "standard_error",
+    "ci_low",
+    "ci_high",
 )
 """New columns come last: who reads by position goes on reading the same."""
 
@@ -132,9 +137,9 @@ def write_summary(files: RunFiles, result: Result, flag_above: float) -> Result:
         flag_above: Share of answers, 0 to 1; a score with more is flagged.
 
     Returns:
-        The result, flagged.
+        The result, flagged, with error bars.
     """
-    summed = flagged(result, flag_above)
+    summed = with_error_bars(files, flagged(result, flag_above))
     write_result(files.summary, summed)
     write_atomically(files.summary_csv, summary_csv(summed))
     return summed
@@ -173,6 +178,7 @@ def summary_csv(result: Result) -> str:
 
 
 def _csv_row(row: ScoreRow, name: str) -> list[str]:
+    bars = row.uncertainty or Uncertainty()
     numbers = (row.weighted_score, *row.validity.shares().values(), row.validity.mean_output_tokens)
     return [
         name,
@@ -186,6 +192,7 @@ def _csv_row(row: ScoreRow, name: str) -> list[str]:
         *map(_number, numbers),
         row.label,
         "; ".join(row.flags),
+        *map(_number, (bars.standard_error, bars.low, bars.high)),
     ]
 
 

@@ -40,6 +40,7 @@ def _dataset_json(dataset: DatasetResult) -> dict[str, Any]:
 def _score_json(row: ScoreRow) -> dict[str, Any]:
     return {
         "score": row.score,
+        "uncertainty": to_json(row.uncertainty) if row.uncertainty else None,
         "weighted_score": row.weighted_score,
         "metric": row.metric,
         "label": row.label,

@@ -23,6 +23,7 @@ from ftbench.score_rows import (
     ANSWERS,
     DATASET,
     INDENT,
+    INTERVAL,
     ScoreRow,
     cells,
     dataset_rows,
@@ -113,16 +114,18 @@ def score_tables(result: Result, width: int) -> list[Table]:
 def _score_table(result: Result, has_answers: bool) -> Table:
     """A row per dataset, below it the mean weighted by samples and the groups."""
     middle = ANSWERS if has_answers else ()
-    heads = ("dataset", "score", "what it is", "samples", *middle, "status")
+    bars = (INTERVAL,) if _has_bars(_rows(result)) else ()
+    heads = ("dataset", "score", *bars, "what it is", "samples", *middle, "status")
     table = _table(heads, result.model_abbr)
     for row in _rows(result):
         own = cells(row)
         answers = own.answers if has_answers else ()
         status = Text(own.status, style=_STYLES.get(own.status, ""))
-        line = (_indented(row), own.score, own.what, own.samples, *answers)
+        interval = (own.interval,) if bars else ()
+        line = (_indented(row), own.score, *interval, own.what, own.samples, *answers)
         table.add_row(*line, status, style=_style(row))
         if row.kind == DATASET and own.weighted:
-            table.add_row("", own.weighted, BY_SAMPLES)
+            table.add_row("", own.weighted, *[""] * len(bars), BY_SAMPLES)
     return table
 
 
@@ -141,6 +144,10 @@ def _table(heads: Sequence[str], title: str) -> Table:
 
 def _rows(result: Result) -> list[ScoreRow]:
     return [row for dataset in result.datasets for row in dataset_rows(dataset)]
+
+
+def _has_bars(rows: Sequence[ScoreRow]) -> bool:
+    return any(cells(row).interval for row in rows)
 
 
 def _indented(row: ScoreRow) -> str:
@@ -256,7 +263,18 @@ def _markdown_subsets(result: Result) -> list[str]:
 def _markdown_table(first: str, rows: Sequence[ScoreRow]) -> list[str]:
     has_means = any(row.weighted_score is not None for row in rows)
     weighted = (BY_SAMPLES,) if has_means else ()
-    heads = (first, "score", *weighted, "what it is", "samples", *ANSWERS, "seconds", "status")
+    bars = (INTERVAL,) if _has_bars(rows) else ()
+    heads = (
+        first,
+        "score",
+        *bars,
+        *weighted,
+        "what it is",
+        "samples",
+        *ANSWERS,
+        "seconds",
+        "status",
+    )
     lines = ["| " + " | ".join(heads) + " |"]
     lines += ["|" + "|".join("---" if head in _LEFT else "---:" for head in heads) + "|"]
     for row in rows:
@@ -264,7 +282,8 @@ def _markdown_table(first: str, rows: Sequence[ScoreRow]) -> list[str]:
         # Markdown drops spaces at the start of a cell.
         name = INDENT * row.depth + own.name
         status = f"{row.status}: {row.reason.message}" if row.reason else row.status
-        means = (own.score, own.weighted) if has_means else (own.score,)
+        means = (own.score, *([own.interval] if bars else []))
+        means += (own.weighted,) if has_means else ()
         line = (name, *means, own.what, own.samples, *own.answers, own.seconds, status)
         lines += ["| " + " | ".join(map(_cell, line)) + " |"]
     return lines

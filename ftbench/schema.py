@@ -222,7 +222,7 @@ class SubsetResult:
         prompt_hash: sha256 of the dataset's prompt and retrieval configuration, 16 hex digits.
         data_hash: sha256 of the rows that are asked, 16 hex digits.
         flags: Why the score should not be taken at its face, a sentence each.
-        uncertainty: Of score; None until collected.
+        uncertainty: Of score; None until collected, and where there is no score.
     """
 
     abbr: str
@@ -280,7 +280,7 @@ class GroupResult:
         samples: Rows in the subsets that are ok, each once however often it was asked.
         members, weights: As in ``Group``, with the abbrs of this run.
         flags: Why the score should not be taken at its face, a sentence each.
-        uncertainty: Of score; None until collected.
+        uncertainty: Of score; None until collected, and where there is no score.
     """
 
     name: str
@@ -309,7 +309,7 @@ class DatasetResult:
         groups: Its subsets grouped, inner groups first.
         flags: Why the score should not be taken at its face, a sentence each; shown beside it.
         reused_from: The run that evaluated it, where that is an earlier one; empty: this run.
-        uncertainty: Of score; None until collected.
+        uncertainty: Of score; None until collected, and where there is no score.
     """
 
     name: str

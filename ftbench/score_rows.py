@@ -10,7 +10,16 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from ftbench.aggregates import group_subsets, mean_name
-from ftbench.schema import FAILED, OK, PARTIAL, DatasetResult, GroupResult, Reason, SubsetResult
+from ftbench.schema import (
+    FAILED,
+    OK,
+    PARTIAL,
+    DatasetResult,
+    GroupResult,
+    Reason,
+    SubsetResult,
+    Uncertainty,
+)
 from ftbench.validity import Count, Validity, labels, validity_of
 
 DATASET = "dataset"
@@ -23,6 +32,9 @@ MARK = "*"
 
 ANSWERS = ("truncated", "empty", "unextracted", "tokens")
 """Heads of ``Cells.answers``."""
+
+INTERVAL = "95 % interval"
+"""Head of ``Cells.interval``; the column is there where a row has one."""
 
 INDENT = "\u2003"
 """Stands before a group's name in Markdown, which drops common spaces at the start of a cell."""
@@ -60,6 +72,7 @@ class ScoreRow:
     label: str = ""
     seconds: float | None = None
     flags: tuple[str, ...] = ()
+    uncertainty: Uncertainty | None = None
 
 
 @dataclass(frozen=True)
@@ -70,6 +83,7 @@ class Cells:
         score, weighted: Two decimals, with the mark where the score is flagged.
         answers: Shares that are truncated, empty and unextracted, and mean output tokens; each
             empty when unknown.
+        interval: Of the score, such as ``± 1.90`` or ``58.10 to 66.42``; empty when unknown.
     """
 
     name: str
@@ -80,6 +94,7 @@ class Cells:
     answers: tuple[str, ...]
     seconds: str
     status: str
+    interval: str = ""
 
 
 def dataset_rows(dataset: DatasetResult) -> list[ScoreRow]:
@@ -113,7 +128,16 @@ def cells(row: ScoreRow) -> Cells:
         answers=(*map(_share, counts), tokens),
         seconds="" if row.seconds is None else f"{row.seconds:.0f}",
         status=row.status,
+        interval=interval_text(row.score, row.uncertainty),
     )
+
+
+def interval_text(score: float | None, found: Uncertainty | None) -> str:
+    """A 95 % interval: how far it goes from the score, or its ends where that is not one number."""
+    if score is None or found is None or found.low is None or found.high is None:
+        return ""
+    down, up = f"{score - found.low:.2f}", f"{found.high - score:.2f}"
+    return f"± {up}" if down == up else f"{found.low:.2f} to {found.high:.2f}"
 
 
 def flag_lines(datasets: Sequence[DatasetResult]) -> list[str]:
@@ -158,6 +182,7 @@ def _dataset_row(dataset: DatasetResult) -> ScoreRow:
         label=label,
         seconds=dataset.seconds,
         flags=dataset.flags,
+        uncertainty=dataset.uncertainty,
     )
 
 
@@ -183,6 +208,7 @@ def _group_row(
         status=OK if is_whole else (PARTIAL if group.subsets_done else FAILED),
         label=label,
         flags=group.flags,
+        uncertainty=group.uncertainty,
     )
 
 
@@ -214,6 +240,7 @@ def _subset_row(subset: SubsetResult) -> ScoreRow:
         label=subset.label,
         seconds=subset.seconds,
         flags=subset.flags,
+        uncertainty=subset.uncertainty,
     )
 
 

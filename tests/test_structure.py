@@ -33,8 +33,8 @@ ROWS = [
         "quoting",
     ],
     ["preset", "aggregates", "sidecar", "training_command", "evidence", "statistics"],
-    ["catalogue", "dataset_options", "validity"],
-    ["score_rows"],
+    ["catalogue", "dataset_options", "validity", "outcomes"],
+    ["score_rows", "error_bars"],
     ["program", "engine", "host", "plan", "config", "checkpoint", "workspace", "comparison"],
     ["config_checks", "sweep", "reuse", "feedback"],
     [

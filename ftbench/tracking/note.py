@@ -201,20 +201,23 @@ def _score_table(result: Result) -> list[str]:
         return ["No datasets were asked for."]
     rows = [row for dataset in result.datasets for row in dataset_rows(dataset)]
     has_means = any(row.weighted_score is not None for row in rows)
-    means = ("score", "weighted by samples") if has_means else ("score",)
+    has_bars = any(cells(row).interval for row in rows)
+    bars = (INTERVAL,) if has_bars else ()
+    means = ("score", *bars, "weighted by samples") if has_means else ("score", *bars)
     heads = ("dataset", *means, "what it is", "samples", *ANSWERS, "status")
     left = ("dataset", "what it is", "status")
     lines = ["| " + " | ".join(heads) + " |"]
     lines += ["|" + "|".join("---" if head in left else "---:" for head in heads) + "|"]
     for row in rows:
-        line = " | ".join(map(_cell, _score_cells(row, has_means)))
+        line = " | ".join(map(_cell, _score_cells(row, has_means, has_bars)))
         lines += [f"| {_INDENT * row.depth}{line} |"]
     return lines
 
 
-def _score_cells(row: ScoreRow, has_means: bool) -> tuple[str, ...]:
+def _score_cells(row: ScoreRow, has_means: bool, has_bars: bool) -> tuple[str, ...]:
     own = cells(row)
-    means = (own.score, own.weighted) if has_means else (own.score,)
+    means = (own.score, *([own.interval] if has_bars else []))
+    means += (own.weighted,) if has_means else ()
     reason = f": {cut(row.reason.message, 300)}" if row.reason else ""
     return own.name, *means, own.what, own.samples, *own.answers, own.status + reason
 

@@ -2,6 +2,8 @@
 
     bench/avg, bench/<dataset>            headline scores; what a leaderboard shows
     coverage/<dataset>                    percent of its samples that stand behind the score
+    standard_error/<dataset>              of bench/<dataset>, by chance alone; with ci_low/<dataset>
+                                          and ci_high/<dataset>, the ends of its 95 % interval
     weighted/<dataset>                    the mean weighted by samples, where there are several
                                           subsets; bench/<dataset> is their unweighted mean
     group/<dataset>/<group>               unweighted means of OpenCompass's groups that are complete
@@ -30,6 +32,7 @@ from ftbench.schema import (
     DatasetResult,
     Result,
     SubsetResult,
+    Uncertainty,
 )
 from ftbench.tracking.names import metric_key
 from ftbench.validity import validity_of
@@ -95,7 +98,7 @@ def details(dataset: DatasetResult) -> list[Score]:
     groups over all.
     """
     name = dataset.name
-    scores = []
+    scores = _error_bars(dataset)
     if len(dataset.subsets) > 1 and _is_number(dataset.weighted_score):
         scores += [Score(metric_key("weighted", name), dataset.weighted_score, name)]
     scores += [
@@ -132,6 +135,16 @@ def coverage_percent(dataset: DatasetResult) -> float:
     if not expected or not all(s.expected for s in dataset.subsets):
         return 100.0 * len(scored) / len(dataset.subsets)
     return 100.0 * sum(s.completed for s in scored) / expected
+
+
+def _error_bars(dataset: DatasetResult) -> list[Score]:
+    found = dataset.uncertainty or Uncertainty()
+    values = {"standard_error": found.standard_error, "ci_low": found.low, "ci_high": found.high}
+    return [
+        Score(metric_key(kind, dataset.name), value, dataset.name)
+        for kind, value in values.items()
+        if _is_number(value)
+    ]
 
 
 def _validity(dataset: DatasetResult) -> list[Score]:
