@@ -171,6 +171,8 @@ def _answers(path: Path) -> Iterator[Answer]:
             for line in lines:
                 row = json.loads(line)
                 yield int(row["index"]), int(row.get("repeat") or 0), row.get("correct")
+    except FileNotFoundError as exc:
+        raise UnknownOutcomes(f"{path.stem}: its samples are not there") from exc
     except (OSError, ValueError, TypeError, KeyError, AttributeError) as exc:
         raise UnknownOutcomes(
             f"{path.stem}: its samples cannot be read: {type(exc).__name__}: {exc}"

@@ -18,8 +18,11 @@ from ftbench.schema import (
     GroupResult,
     Reason,
     Result,
+    Sample,
+    Uncertainty,
     read_result,
     write_result,
+    write_samples,
 )
 from tests.builders import (
     FINGERPRINT,
@@ -63,11 +66,12 @@ def test_collect_keeps_a_finished_result(tmp_path: Path) -> None:
     assert read_result(plan.files.summary) == result
     assert plan.files.summary_csv.read_text() == (
         "dataset,score,metric,status,completed,expected,reason,kind,weighted_score,"
-        "truncated_share,empty_share,unextracted_share,mean_output_tokens,label,flags\n"
-        "mmlu,56.25,accuracy,ok,16,16,,dataset,56.25,,,,,,\n"
-        "lukaemon_mmlu_anatomy,62.5,accuracy,ok,8,8,,subset,,,,,,,\n"
-        "lukaemon_mmlu_virology,50.0,accuracy,ok,8,8,,subset,,,,,,,\n"
-        "gsm8k,45.7,accuracy,ok,16,16,,dataset,,,,,,,\n"
+        "truncated_share,empty_share,unextracted_share,mean_output_tokens,label,flags,"
+        "standard_error,ci_low,ci_high\n"
+        "mmlu,56.25,accuracy,ok,16,16,,dataset,56.25,,,,,,,,,\n"
+        "lukaemon_mmlu_anatomy,62.5,accuracy,ok,8,8,,subset,,,,,,,,,,\n"
+        "lukaemon_mmlu_virology,50.0,accuracy,ok,8,8,,subset,,,,,,,,,,\n"
+        "gsm8k,45.7,accuracy,ok,16,16,,dataset,,,,,,,,,,\n"
     )
 
 
@@ -86,7 +90,14 @@ def test_collect_scores_groups_anew_after_it_refused_a_subset(tmp_path: Path) ->
 
     assert (mmlu.status, mmlu.score, mmlu.weighted_score) == (PARTIAL, 62.5, 62.5)
     assert mmlu.groups == (
-        replace(both, score=62.5, weighted_score=62.5, subsets_done=1, samples=8),
+        replace(
+            both,
+            score=62.5,
+            weighted_score=62.5,
+            subsets_done=1,
+            samples=8,
+            uncertainty=Uncertainty(why_not="lukaemon_mmlu_anatomy: its samples are not there"),
+        ),
     )
 
 
@@ -106,8 +117,30 @@ def test_collect_flags_and_says_so_in_the_summary(tmp_path: Path) -> None:
     assert plan.files.summary_csv.read_text().splitlines()[-1] == (
         "gsm8k,45.7,accuracy,ok,16,16,,dataset,,0.4375,0.25,,9.5,rule-only,"
         "7 of 16 answers (44 %) reached the generation limit; its score is rule-only: "
-        "what the rules do not accept counts as wrong"
+        "what the rules do not accept counts as wrong,,,"
     )
+
+
+def test_collect_gives_error_bars_from_the_samples(tmp_path: Path) -> None:
+    plan = make_plan(tmp_path)
+    write_result(plan.files.result, scored_result())
+    write_opencompass_results(plan.files, scored_result())
+    for subset, right in zip(scored_result().datasets[0].subsets, (5, 4), strict=True):
+        rows = (Sample(subset.abbr, i, "q", "a", correct=i < right) for i in range(8))
+        write_samples(plan.files.samples(subset.abbr), rows)
+
+    mmlu, gsm8k = collect(plan, DONE).datasets
+
+    bars = mmlu.uncertainty
+    assert bars is not None and bars.low is not None and bars.high is not None
+    # sqrt((5/8 * 3/8 + 4/8 * 4/8) / 8) / 2
+    assert bars.standard_error == pytest.approx(12.3, abs=0.01)
+    assert bars.low < 56.25 < bars.high
+    assert bars.method == "Wilson score intervals of 2 subsets as strata, combined by MOVER; rows"
+    assert gsm8k.uncertainty == Uncertainty(why_not="gsm8k: its samples are not there")
+    last = plan.files.summary_csv.read_text().splitlines()
+    assert last[1].endswith(f",{bars.standard_error!r},{bars.low!r},{bars.high!r}")
+    assert last[-1].endswith(",,,")
 
 
 def test_collect_of_nothing_names_the_planned_groups(tmp_path: Path) -> None:

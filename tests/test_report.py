@@ -79,6 +79,7 @@ def test_feedback_json_is_unrounded() -> None:
         "status": "ok",
         "reason": None,
         "score": 56.25,
+        "uncertainty": None,
         "weighted_score": 56.25,
         "metric": "accuracy",
         "label": "",

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 from ftbench.plan import Plan
 from ftbench.schema import OK, Result
-from ftbench.score_rows import ANSWERS, MARK, ScoreRow, cells, dataset_rows, flag_lines
+from ftbench.score_rows import ANSWERS, INTERVAL, MARK, ScoreRow, cells, dataset_rows, flag_lines
 from ftbench.tracking.baseline import Comparison
 from ftbench.tracking.contents import flagged_names, run_link
 from ftbench.tracking.environment import redact
