@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from ftbench.aggregates import aggregate, group_subsets, own_groups, unscored
+from ftbench.aggregates import aggregate, group_subsets, leaf_weights, own_groups, unscored
 from ftbench.schema import (
     FAILED,
     OK,
@@ -159,6 +159,29 @@ def test_group_subsets_lists_each_once() -> None:
         "other": ["c"],
         "all": ["a", "b", "c"],
         "twice": ["a", "b", "c"],
+    }
+
+
+def test_leaf_weights_multiply_along_nested_groups() -> None:
+    groups = (*NESTED, Group("weighted", ("all", "a"), (3.0, 1.0)))
+    whole = dataset(ok("a", 10.0), ok("b", 20.0), ok("c", 60.0), groups=groups)
+    weights = leaf_weights(whole)
+    third = 1 / 3
+    assert weights[""] == {"a": third, "b": third, "c": third}
+    assert weights["all"] == {"a": 0.25, "b": 0.25, "c": 0.5}
+    assert weights["weighted"] == {"a": 0.4375, "b": 0.1875, "c": 0.375}
+    for group in whole.groups:
+        scores = {"a": 10.0, "b": 20.0, "c": 60.0}
+        assert sum(scores[a] * w for a, w in weights[group.name].items()) == group.score
+
+
+def test_leaf_weights_are_over_what_is_scored() -> None:
+    part = dataset(ok("a", 10.0), failed("b"), failed("c"), groups=NESTED)
+    assert leaf_weights(part) == {
+        "": {"a": 1.0},
+        "stem": {"a": 1.0},
+        "other": {},
+        "all": {"a": 1.0},
     }
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from ftbench.aggregates import aggregate, unscored
-from ftbench.schema import FAILED, DatasetResult, Group, Reason, Result, SubsetResult
-from ftbench.score_rows import cells, dataset_rows, flag_lines, subset_rows
+from ftbench.schema import FAILED, DatasetResult, Group, Reason, Result, SubsetResult, Uncertainty
+from ftbench.score_rows import cells, dataset_rows, flag_lines, interval_text, subset_rows
 from ftbench.validity import flagged
 from tests.builders import scored
 
@@ -59,6 +59,13 @@ def test_cells_mark_a_flagged_score_and_round() -> None:
     assert cut.answers == ("50 %", "0 %", "", "100")
     assert (whole.score, whole.answers) == ("20.00", ("0 %", "<1 %", "", "2"))
     assert unknown.answers == ("", "", "", "")
+
+
+def test_an_interval_is_one_number_where_it_is_even() -> None:
+    assert interval_text(62.3, Uncertainty(1.0, 60.34, 64.26)) == "± 1.96"
+    assert interval_text(99.0, Uncertainty(1.0, 94.55, 99.82)) == "94.55 to 99.82"
+    assert interval_text(31.5, Uncertainty(why_not="BLEU")) == ""
+    assert interval_text(31.5, None) == ""
 
 
 def test_cells_never_round_to_all() -> None:
