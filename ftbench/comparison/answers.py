@@ -13,9 +13,8 @@ from typing import NamedTuple, Protocol
 from ftbench.schema import DatasetResult, SubsetResult
 
 MAX_TEXT = 1200
-"""Characters of a prompt or an answer that are shown; of a longer one both ends are."""
-_HEAD = 300
-"""Characters of the beginning, where a text is cut: questions and results stand at its end."""
+"""Characters of a prompt or an answer that are shown. Of a longer one both ends are, of the end
+more: questions and results stand there."""
 
 
 class Unpaired(Exception):
@@ -112,7 +111,15 @@ def answer_text(
     prompt: str | None, reference: str | None, prediction: str | None, extracted: str | None
 ) -> AnswerText:
     """The texts of an answer, cut to what is shown."""
-    return AnswerText(*(_cut(text or "") for text in (prompt, reference, prediction, extracted)))
+    texts = (prompt, reference, prediction, extracted)
+    return AnswerText(*(cut_text(text or "", MAX_TEXT) for text in texts))
+
+
+def cut_text(text: str, limit: int) -> str:
+    """A text of about so many characters: of a longer one a quarter is its beginning."""
+    if len(text) <= limit:
+        return text
+    return f"{text[: limit // 4]} […] {text[-(limit - limit // 4) :]}"
 
 
 def _subset_answers(subset: SubsetResult, rows: Mapping[tuple[int, int], Verdict]) -> SubsetAnswers:
@@ -131,9 +138,3 @@ def _subset_answers(subset: SubsetResult, rows: Mapping[tuple[int, int], Verdict
         return SubsetAnswers(subset.abbr, unknown_why=said)
     right = tuple(tuple(bool(rows[i, repeat].right) for repeat in range(repeats)) for i in indices)
     return SubsetAnswers(subset.abbr, indices, right, tuple(rows[i, 0].reference for i in indices))
-
-
-def _cut(text: str) -> str:
-    if len(text) <= MAX_TEXT:
-        return text
-    return f"{text[:_HEAD]} […] {text[-(MAX_TEXT - _HEAD) :]}"

@@ -15,8 +15,8 @@ from ftbench.comparison.values import Average, Comparison, DatasetLines, Line, M
 from ftbench.comparison.verdicts import (
     CHANCE,
     explanations,
-    flip_lines,
-    headline,
+    flip_line,
+    headlines,
     interval,
     legend,
     loss_name,
@@ -64,9 +64,8 @@ def print_comparison(console: Console, comparison: Comparison) -> None:
     Side effects: writes to the console.
     """
     console.print(Text(verdict(comparison), style="bold"), soft_wrap=True)
-    if len(comparison.others) > 1:
-        for index in comparison.told:
-            _say(console, f"- {headline(comparison, index)}")
+    for line in headlines(comparison):
+        _say(console, f"- {line}")
     for table in _tables(comparison, console.width):
         console.print(table)
     _say(console, average_line(comparison))
@@ -249,8 +248,8 @@ def _print_losses(console: Console, comparison: Comparison) -> None:
 
 
 def _print_flips(console: Console, comparison: Comparison) -> None:
-    for line in flip_lines(comparison):
-        _say(console, line)
+    for flips in comparison.flips:
+        _say(console, flip_line(comparison, flips))
 
 
 def _print_movers(console: Console, comparison: Comparison) -> None:

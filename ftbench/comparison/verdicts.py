@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ftbench.comparison.compare import losses
-from ftbench.comparison.values import Comparison, Difference, Line, Loss, Standing
+from ftbench.comparison.values import Comparison, Difference, Flips, Line, Loss, Standing
 from ftbench.score_rows import DATASET
 from ftbench.statistics import Paired
 from ftbench.statistics.values import BETTER, NO_EVIDENCE, NOT_COMPARABLE, WORSE
@@ -53,6 +53,13 @@ def interval(paired: Paired | Difference | None) -> str:
 def noise(paired: Paired) -> str:
     """What is lost in noise at this number of questions, such as ``±2.1``."""
     return f"±{paired.detectable:.1f}"
+
+
+def headlines(comparison: Comparison) -> list[str]:
+    """A headline for each run that is told; none of two runs, whose headline is the title."""
+    if len(comparison.others) < 2:
+        return []
+    return [headline(comparison, run) for run in comparison.told]
 
 
 def headline(comparison: Comparison, run: int) -> str:
@@ -111,18 +118,14 @@ def explanations(comparison: Comparison) -> list[str]:
     return lines
 
 
-def flip_lines(comparison: Comparison) -> list[str]:
-    """How many questions changed sides, a line for each dataset and run."""
-    lines = []
-    for flips in comparison.flips:
-        label = f", {comparison.labels[flips.run]}" if len(comparison.others) > 1 else ""
-        dataset = next(d for d in comparison.datasets if d.name == flips.dataset)
-        rows = dataset.line.standings[flips.run].rows
-        lines += [
-            f"{flips.dataset}{label}: of {rows} questions {flips.gained} wrong → right, "
-            f"{flips.lost} right → wrong"
-        ]
-    return lines
+def flip_line(comparison: Comparison, flips: Flips) -> str:
+    """How many questions of a dataset changed sides."""
+    label = f", {comparison.labels[flips.run]}" if len(comparison.others) > 1 else ""
+    dataset = next(d for d in comparison.datasets if d.name == flips.dataset)
+    rows = dataset.line.standings[flips.run].rows
+    said = f"{flips.gained} wrong → right, {flips.lost} right → wrong"
+    why = f" ({flips.why_not})" if flips.why_not else ""
+    return f"{flips.dataset}{label}: of {rows} questions {said}{why}"
 
 
 def loss_name(loss: Loss) -> str:
