@@ -29,6 +29,7 @@ class Evaluated:
         model_link: Page of its LoggedModel.
         training_name, training_link: Of the run that trained it; empty when unknown.
         started_ms: Start of the evaluation, in milliseconds since the epoch.
+        tracking_uri: Of the tracker that it was read from, without credentials; empty for a folder.
         answers: Reads its single answers when they are needed; None where nobody can.
     """
 
@@ -48,6 +49,7 @@ class Evaluated:
     training_name: str = ""
     training_link: str = ""
     started_ms: int = 0
+    tracking_uri: str = ""
     answers: Answers | None = field(default=None, repr=False, compare=False)
 
     @property

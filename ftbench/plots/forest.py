@@ -58,12 +58,12 @@ def forest(effects: Sequence[Effect]) -> str:
         axes.set_yticks(range(len(effects)), [_label(effect.label) for effect in effects])
         axes.set_ylim(len(effects) - 0.4, -0.8)
         low, high = min(0.0, *(e.low for e in effects)), max(0.0, *(e.high for e in effects))
-        room = 0.06 * ((high - low) or 1.0)
+        room = 0.14 * ((high - low) or 1.0)
         axes.set_xlim(low - room, high + room)
         axes.tick_params(axis="y", length=0)
         axes.grid(axis="x")
         axes.spines["left"].set_visible(False)
-        axes.set_xlabel("points, 95 % interval\nblue better, orange worse, grey no evidence")
+        axes.set_xlabel("points with 95 % interval; blue better,\norange worse, grey no evidence")
 
     return svg(4.6, 0.9 + 0.3 * len(effects), draw)
 

@@ -163,6 +163,7 @@ def _evaluated(
         training_name=training_name,
         training_link=training_link,
         started_ms=run.started_ms,
+        tracking_uri=tracker.uri,
         answers=_answers(tracker, run, result),
     )
 
