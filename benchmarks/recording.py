@@ -3,8 +3,8 @@
     python benchmarks/recording.py [--runs 3] [--sizes mmlu several] [--workspace FOLDER]
 
 Run folders of mmlu (14,042 samples in 57 subsets) and of 100,000 samples in six datasets are made
-(``made_runs``); then collecting, recording, and comparing two mmlu runs are processes of their own:
-seconds on the clock and of the processor, and the largest resident memory. The server is
+(``made_runs``); then collecting, recording, and comparing two mmlu runs (from their folders, and by
+their ids with every answer from the server) are processes of their own: seconds on the clock and of the processor, and the largest resident memory. The server is
 ``mlflow server`` over HTTP with sqlite behind it, a new one for every size.
 """
 
@@ -97,7 +97,26 @@ def measure_size(folder: Path, shapes: Sequence[Shape], runs: int) -> dict[str, 
                 record(dirs[1], url)
                 compare = ["-m", "ftbench.compare", *dirs, "--tracking-uri", url]
                 steps.setdefault("compare", []).append(measured(compare))
+                steps.setdefault("by id", []).append(compare_by_id(dirs, url))
     return steps
+
+
+def compare_by_id(dirs: Sequence[Path], url: str) -> Measured:
+    """Compares two recorded runs whose folders are gone, and records the comparison.
+
+    Every answer comes from the server then, and all three forms are made.
+    """
+    from mlflow import MlflowClient
+
+    client = MlflowClient(url)
+    experiments = [e.experiment_id for e in client.search_experiments()]
+    ids = [run.info.run_id for run in client.search_runs(experiments)]
+    away = [path.rename(path.with_name(f"{path.name}-away")) for path in dirs]
+    try:
+        return measured(["-m", "ftbench.compare", *ids, "--tracking-uri", url])
+    finally:
+        for path, name in zip(away, dirs, strict=True):
+            path.rename(name)
 
 
 def record(run_dir: Path, url: str) -> Measured:

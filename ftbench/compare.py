@@ -1,7 +1,8 @@
 """Which model is best, where, and by how much: ``python -m ftbench.compare RUN RUN ...``.
 
 Reads finished evaluations out of MLflow or from disk, and needs no GPU and no engine. A score is
-compared only with scores that mean the same: the table says where not, and why.
+compared only with scores that mean the same, and called better or worse only where a paired test on
+the same questions says so. A comparison of recorded runs is put on those runs as an artifact.
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from ftbench.errors import EXIT_OK, ComparisonError, FtbenchError, Problem
 from ftbench.host import read_host
 from ftbench.references import Finder, Named, find_runs
 from ftbench.schema import write_atomically
+from ftbench.tracking.comparisons import record_comparison
 from ftbench.tracking.environment import export_credentials
 from ftbench.tracking.store import ui_command
 
@@ -46,11 +48,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             is_leaderboard=named.is_leaderboard,
             notes=_notes(named, finder),
         )
+        rendered = _Rendered(comparison)
         if STDOUT not in outputs.values():
             print_comparison(Console(), comparison)
-        for flag, text in _renderers(comparison).items():
-            if outputs[flag]:
-                _write(flag, outputs[flag], text)
+        for flag, target in outputs.items():
+            if target:
+                _write(flag, target, rendered.text(flag))
+        if not (options.no_record or named.is_leaderboard):
+            _record(comparison, rendered)
     except FtbenchError as error:
         print(error, file=sys.stderr)
         return error.exit_code
@@ -78,12 +83,18 @@ def _notes(named: Named, finder: Finder) -> list[str]:
     return notes
 
 
-def _renderers(comparison: Comparison) -> dict[str, Callable[[], str]]:
-    return {
-        "--markdown": lambda: comparison_markdown(comparison),
-        "--html": lambda: _page(comparison),
-        "--json": lambda: comparison_json(comparison),
-    }
+class _Rendered:
+    """A comparison in every form, each made once: pictures take a while."""
+
+    def __init__(self, comparison: Comparison) -> None:
+        self._comparison = comparison
+        self._texts: dict[str, str] = {}
+
+    def text(self, flag: str) -> str:
+        """The text of ``--markdown``, ``--html`` or ``--json``."""
+        if flag not in self._texts:
+            self._texts[flag] = _FORMS[flag](self._comparison)
+        return self._texts[flag]
 
 
 def _page(comparison: Comparison) -> str:
@@ -91,6 +102,38 @@ def _page(comparison: Comparison) -> str:
     from ftbench.comparison.page import comparison_page
 
     return comparison_page(comparison, drawings(comparison))
+
+
+_FORMS: dict[str, Callable[[Comparison], str]] = {
+    "--markdown": comparison_markdown,
+    "--html": _page,
+    "--json": comparison_json,
+}
+
+
+def _record(comparison: Comparison, rendered: _Rendered) -> None:
+    """Puts the comparison on every compared run that is in the baseline's tracker.
+
+    What the tracker does not take is a note: the comparison itself is done.
+    """
+    uri = comparison.runs[comparison.baseline].tracking_uri
+    others = [comparison.runs[i] for i in comparison.others]
+    run_ids = [run.key for run in others if uri and run.tracking_uri == uri]
+    if not run_ids:
+        return
+    texts = {"md": "--markdown", "html": "--html", "json": "--json"}
+    try:
+        where = record_comparison(
+            uri,
+            run_ids,
+            comparison.baseline_name,
+            {ending: rendered.text(flag) for ending, flag in texts.items()},
+        )
+    except FtbenchError as error:
+        print(f"note: the comparison was not recorded: {error}", file=sys.stderr)
+        return
+    runs = "1 run" if len(run_ids) == 1 else f"{len(run_ids)} runs"
+    print(f"recorded as {where}.html, .md and .json of {runs}", file=sys.stderr)
 
 
 def _check_outputs(outputs: dict[str, str | None]) -> None:
@@ -108,8 +151,7 @@ def _check_outputs(outputs: dict[str, str | None]) -> None:
         raise ComparisonError(problems)
 
 
-def _write(flag: str, target: str, render: Callable[[], str]) -> None:
-    text = render()
+def _write(flag: str, target: str, text: str) -> None:
     if target == STDOUT:
         sys.stdout.write(text)
         return
@@ -153,6 +195,11 @@ def _parser() -> argparse.ArgumentParser:
         "sqlite:///mlflow.db here",
     )
     parser.add_argument("--experiment", metavar="NAME", help="where names are looked for")
+    parser.add_argument(
+        "--no-record",
+        action="store_true",
+        help="do not put the comparison on the compared runs in MLflow",
+    )
     for flag, what in (
         ("--markdown", "Markdown"),
         ("--html", "one HTML page that loads nothing"),

@@ -5,20 +5,25 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ftbench.comparison.compare import movers
+from ftbench.comparison.answers import AnswerText
+from ftbench.comparison.compare import losses, movers
 from ftbench.comparison.evaluated import Evaluated
 from ftbench.comparison.values import (
     Average,
     Comparison,
     DatasetLines,
-    Difference,
+    Flip,
+    Flips,
     Line,
+    Loss,
     Mover,
     Standing,
 )
+from ftbench.comparison.verdicts import headline, word
 from ftbench.comparison.words import MOVERS, verdict
+from ftbench.statistics import Paired
 
-VERSION = 1
+VERSION = 2
 """Of the shape; it rises where a key changes its meaning or goes, not where one is added."""
 
 
@@ -63,7 +68,10 @@ def _run(comparison: Comparison, index: int, label: str, run: Evaluated) -> dict
         "setting": run.setting,
         "step": run.step,
         "fingerprint": run.result.fingerprint,
+        "verdict": None if index == comparison.baseline else headline(comparison, index),
         "average": _average(comparison.averages[index]),
+        "worse": [_loss(loss) for loss in losses(comparison, index)],
+        "flips": [_flips(flips) for flips in comparison.flips if flips.run == index],
         "gained_most": [_mover(mover) for mover in gained],
         "lost_most": [_mover(mover) for mover in lost],
         "url": run.link,
@@ -76,7 +84,7 @@ def _run(comparison: Comparison, index: int, label: str, run: Evaluated) -> dict
 def _average(average: Average) -> dict[str, Any]:
     return {
         "score": average.score,
-        "difference": _difference(average.difference),
+        "difference": _average_difference(average),
         "is_flagged": average.is_flagged,
         "why_not": average.why_not or None,
     }
@@ -88,7 +96,7 @@ def _mover(mover: Mover) -> dict[str, Any]:
         "subset": mover.subset,
         "before": mover.before,
         "after": mover.after,
-        "difference": _difference(mover.difference),
+        "difference": _difference(mover.difference.value, mover.paired),
         "questions": mover.rows,
     }
 
@@ -118,12 +126,76 @@ def _standing(standing: Standing) -> dict[str, Any]:
         "status": standing.status or None,
         "coverage": standing.coverage or None,
         "questions": standing.rows,
-        "difference": _difference(standing.difference),
+        "difference": standing.difference
+        and _difference(standing.difference.value, standing.paired),
+        "verdict": word(standing) or None,
         "not_comparable": standing.why_not or None,
+        "not_tested": standing.unpaired_why or None,
         "flags": list(standing.flags),
     }
 
 
-def _difference(difference: Difference | None) -> dict[str, float] | None:
-    # An object, so that an interval and a verdict can stand beside the value.
-    return None if difference is None else {"value": difference.value}
+def _average_difference(average: Average) -> dict[str, Any] | None:
+    if average.difference is None:
+        return None
+    value = average.difference
+    return {"value": value.value, "low": value.low, "high": value.high}
+
+
+def _difference(value: float, paired: Paired | None) -> dict[str, Any]:
+    """A difference with its test; both ends null where it was not tested."""
+    return {
+        "value": value,
+        "low": paired and paired.low,
+        "high": paired and paired.high,
+        "test": paired and _test(paired),
+    }
+
+
+def _test(paired: Paired) -> dict[str, Any]:
+    return {
+        "name": paired.test,
+        "p_value": paired.p_value,
+        "p_adjusted": paired.p_adjusted,
+        "standard_error": paired.standard_error,
+        "interval_method": paired.method,
+        "detectable": paired.detectable,
+        "questions": paired.rows,
+        "gained": paired.gained,
+        "lost": paired.lost,
+    }
+
+
+def _loss(loss: Loss) -> dict[str, Any]:
+    return {
+        "dataset": loss.dataset,
+        "kind": loss.kind,
+        "name": loss.name,
+        "difference": _difference(loss.paired.difference, loss.paired),
+    }
+
+
+def _flips(flips: Flips) -> dict[str, Any]:
+    return {
+        "dataset": flips.dataset,
+        "gained": flips.gained,
+        "lost": flips.lost,
+        "shown": [_flip(flip) for flip in flips.shown],
+        "not_shown": flips.why_not or None,
+    }
+
+
+def _flip(flip: Flip) -> dict[str, Any]:
+    return {
+        "subset": flip.subset,
+        "index": flip.index,
+        "is_gained": flip.is_gained,
+        "prompt": flip.after.prompt,
+        "reference": flip.after.reference,
+        "before": _answer(flip.before),
+        "after": _answer(flip.after),
+    }
+
+
+def _answer(text: AnswerText) -> dict[str, str]:
+    return {"prediction": text.prediction, "extracted": text.extracted}

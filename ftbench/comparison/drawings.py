@@ -4,15 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from ftbench.comparison.compare import movers
 from ftbench.comparison.values import Comparison, Line
 from ftbench.plots import (
+    Effect,
     Scored,
+    forest,
     parallel_coordinates,
     score_bars,
     score_over_steps,
     subset_heatmap,
 )
 
+DIFFERENCES = "Differences"
+"""How the titles of the pictures of differences begin."""
+_MOVERS = 8
+"""Subsets that are drawn as gaining, and as losing, most."""
 _MIN_MODELS_WITH_PARAMS = 3
 """With fewer, lines between params and scores say nothing."""
 
@@ -30,7 +37,8 @@ def drawings(comparison: Comparison) -> dict[str, str]:
     models = _models(comparison, start)
     if not models:
         return {}
-    found = {"Scores": score_bars(models)}
+    found = _forests(comparison)
+    found["Scores"] = score_bars(models)
     if len({model.step for model in models if model.step is not None}) > 1:
         bases = [i for i, run in enumerate(comparison.runs) if run.is_base]
         # A checkpoint that differences start from has its place on the curve.
@@ -42,6 +50,31 @@ def drawings(comparison: Comparison) -> dict[str, str]:
             found[f"Subsets of {dataset.name}"] = subset_heatmap(models, dataset.name)
     if len(models) >= _MIN_MODELS_WITH_PARAMS and any(model.params for model in models):
         found["Settings and scores"] = parallel_coordinates(models)
+    return found
+
+
+def _forests(comparison: Comparison) -> dict[str, str]:
+    """The differences of the runs that are told, datasets and groups, with their intervals."""
+    found = {}
+    for run in comparison.told:
+        rows = [
+            Effect("  " * line.depth + line.name, p.difference, p.low, p.high, p.verdict)
+            for dataset in comparison.datasets
+            for line in (dataset.line, *dataset.groups)
+            if (p := line.standings[run].paired) is not None
+        ]
+        if rows:
+            title = f"{DIFFERENCES} of {comparison.labels[run]} from {comparison.baseline_name}"
+            found[title] = forest(rows)
+        moved = [mover for side in movers(comparison, run, _MOVERS) for mover in side]
+        rows = [
+            Effect(f"{m.dataset}/{m.subset}", p.difference, p.low, p.high, p.verdict)
+            for m in sorted(moved, key=lambda m: -m.difference.value)
+            if (p := m.paired) is not None
+        ]
+        if rows:
+            title = f"{DIFFERENCES} of its subsets that moved most: {comparison.labels[run]}"
+            found[title] = forest(rows)
     return found
 
 

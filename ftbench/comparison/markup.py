@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import html
+import re
+from collections.abc import Sequence
 
 _VOID = ("meta",)
 
@@ -34,3 +36,15 @@ def tag(element: str, /, *children: str, **attributes: str) -> Markup:
 def join(*children: str) -> Markup:
     """Several pieces one after another."""
     return Markup("".join(c if isinstance(c, Markup) else html.escape(c) for c in children))
+
+
+def breakable(text: str) -> Markup:
+    """A name that a narrow column breaks between its words, not inside them."""
+    pieces = re.split(r"(?<=[/_.-])", text)
+    return join(*(part for piece in pieces for part in (piece, Markup("<wbr>"))))
+
+
+def data_table(heads: Sequence[Markup], rows: Sequence[Markup]) -> Markup:
+    """A table that scrolls sideways where the page is narrower."""
+    table = tag("table", tag("thead", tag("tr", *heads)), tag("tbody", *rows))
+    return tag("div", table, class_="wide")

@@ -2,25 +2,28 @@
 
 from __future__ import annotations
 
-import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from importlib.metadata import PackageNotFoundError, version
 from importlib.resources import files
 
-from ftbench.comparison.compare import movers
-from ftbench.comparison.markup import Markup, join, tag
-from ftbench.comparison.values import Average, Comparison, Difference, Line, Mover, Standing
+from ftbench.comparison.drawings import DIFFERENCES
+from ftbench.comparison.markup import Markup, breakable, data_table, join, tag
+from ftbench.comparison.page_details import (
+    difference_chip,
+    flips_section,
+    losses_section,
+    movers_section,
+)
+from ftbench.comparison.values import Average, Comparison, Line, Standing
+from ftbench.comparison.verdicts import CHANCE, explanations, headlines, interval, word
 from ftbench.comparison.words import (
-    CHANCE,
-    MOVERS,
     average_line,
     average_text,
     commands,
     flag_sentences,
     not_compared,
     score_text,
-    signed,
     verdict,
 )
 
@@ -57,16 +60,25 @@ def comparison_page(comparison: Comparison, pictures: Mapping[str, str]) -> str:
 
 def _sections(comparison: Comparison, pictures: Mapping[str, str]) -> list[Markup]:
     scores = [tag("h2", "Scores"), _score_table(comparison), _notes(comparison)]
-    drawn = [_picture(title, svg) for title, svg in pictures.items()]
+    forests = {t: svg for t, svg in pictures.items() if t.startswith(DIFFERENCES)}
+    others = {t: svg for t, svg in pictures.items() if t not in forests}
     sections = [
         scores,
-        [tag("h2", "Pictures"), *drawn] if drawn else [],
-        _movers(comparison),
+        _pictures("Differences", forests),
+        losses_section(comparison),
+        flips_section(comparison),
+        movers_section(comparison),
+        _pictures("Pictures", others),
         _settings(comparison),
         [tag("h2", "Runs"), _runs(comparison)],
         _again(comparison),
     ]
     return [tag("section", *section) for section in sections if section]
+
+
+def _pictures(heading: str, found: Mapping[str, str]) -> list[Markup]:
+    drawn = [_picture(title, svg) for title, svg in found.items()]
+    return [tag("h2", heading), *drawn] if drawn else []
 
 
 def _header(comparison: Comparison) -> Markup:
@@ -85,7 +97,7 @@ def _score_table(comparison: Comparison) -> Markup:
         return _by_run(comparison)
     heads = [tag("th", "dataset", scope="col")]
     heads += [
-        tag("th", _breakable(label), _baseline_tag(comparison, i), scope="col")
+        tag("th", breakable(label), _baseline_tag(comparison, i), scope="col")
         for i, label in enumerate(comparison.labels)
     ]
     rows = []
@@ -95,12 +107,12 @@ def _score_table(comparison: Comparison) -> Markup:
     if len(comparison.datasets) > 1 and comparison.averaged:
         cells = [tag("td", *_average(average)) for average in comparison.averages]
         rows += [tag("tr", tag("th", "avg", scope="row"), *cells, class_="average")]
-    return _table(heads, rows)
+    return data_table(heads, rows)
 
 
 def _line_row(line: Line, kind: str) -> Markup:
     indent = f"padding-left:{0.7 + 0.8 * line.depth:.1f}rem" if line.depth else ""
-    name = tag("th", _breakable(line.name), scope="row", style=indent, title=line.metric)
+    name = tag("th", breakable(line.name), scope="row", style=indent, title=line.metric)
     return tag("tr", name, *(_score_cell(s) for s in line.standings), class_=kind)
 
 
@@ -109,18 +121,19 @@ def _score_cell(standing: Standing) -> Markup:
     if standing.why_not:
         mark = tag("span", "not comparable", class_="difference none") if standing.status else ""
         return tag("td", score, " ", mark, title=standing.why_not)
-    return tag("td", score, " ", _difference(standing.difference))
+    if standing.difference is None:
+        return tag("td", score)
+    said = " ".join(filter(None, (interval(standing.paired), word(standing))))
+    chip = difference_chip(standing.difference.value, standing.paired)
+    return tag("td", score, " ", chip, tag("small", said), title=standing.unpaired_why)
 
 
 def _average(average: Average) -> list[Markup]:
-    return [join(average_text(average), " "), _difference(average.difference)]
-
-
-def _difference(difference: Difference | None) -> Markup:
+    score, difference = average_text(average), average.difference
     if difference is None:
-        return Markup()
-    kind = "up" if difference.value > 0 else ("down" if difference.value < 0 else "none")
-    return tag("span", signed(difference), class_=f"difference {kind}")
+        return [join(score)]
+    chip = difference_chip(difference.value, None)
+    return [join(score, " "), chip, tag("small", interval(difference))]
 
 
 def _by_run(comparison: Comparison) -> Markup:
@@ -131,12 +144,12 @@ def _by_run(comparison: Comparison) -> Markup:
     for index in (*comparison.ranking, *rest):
         is_ranked = index in comparison.ranking
         rank = f"{comparison.ranking.index(index) + 1}. " if is_ranked else ""
-        name = [join(rank, _breakable(comparison.labels[index])), _baseline_tag(comparison, index)]
+        name = [join(rank, breakable(comparison.labels[index])), _baseline_tag(comparison, index)]
         cells = [tag("td", *_average(comparison.averages[index]))]
         cells += [_score_cell(d.line.standings[index]) for d in comparison.datasets]
         kind = "" if is_ranked else "unranked"
         rows += [tag("tr", tag("th", *name, scope="row"), *cells, class_=kind)]
-    return _table(heads, rows)
+    return data_table(heads, rows)
 
 
 def _baseline_tag(comparison: Comparison, index: int) -> Markup:
@@ -146,63 +159,37 @@ def _baseline_tag(comparison: Comparison, index: int) -> Markup:
 
 
 def _notes(comparison: Comparison) -> Markup:
-    lines = [*not_compared(comparison), *flag_sentences(comparison), *comparison.notes]
+    lines = [
+        *headlines(comparison),
+        *not_compared(comparison),
+        *explanations(comparison),
+        *flag_sentences(comparison),
+        *comparison.notes,
+    ]
     return tag("ul", *(tag("li", line) for line in lines), class_="small") if lines else Markup()
 
 
 def _picture(title: str, svg: str) -> Markup:
     # Before the element stand an XML declaration and a doctype, which HTML does not know.
     element = Markup(svg[svg.index("<svg") :])
-    return tag("figure", tag("figcaption", title), tag("div", element, class_="picture"))
-
-
-def _movers(comparison: Comparison) -> list[Markup]:
-    parts = []
-    told = [i for i in comparison.ranking if i != comparison.baseline]
-    told += [i for i in comparison.others if i not in told]
-    for index in told[:MAX_COLUMNS_OF_RUNS]:
-        gained, lost = movers(comparison, index, MOVERS)
-        tables = [
-            tag("div", tag("h3", f"{word}: {comparison.labels[index]}"), _mover_table(found))
-            for word, found in (("Gained most", gained), ("Lost most", lost))
-            if found
-        ]
-        if tables:
-            parts += [tag("div", *tables, class_="columns")]
-    return [tag("h2", "Subsets that moved most"), *parts] if parts else []
-
-
-def _mover_table(found: Sequence[Mover]) -> Markup:
-    heads = [tag("th", head, scope="col") for head in ("subset", "before", "after")]
-    rows = []
-    for mover in found:
-        count = tag("small", f" {mover.rows} {'question' if mover.rows == 1 else 'questions'}")
-        name = tag("th", _breakable(f"{mover.dataset}/{mover.subset}"), count, scope="row")
-        after = tag("td", f"{mover.after:.2f} ", _difference(mover.difference))
-        rows += [tag("tr", name, tag("td", f"{mover.before:.2f}"), after)]
-    return _table(heads, rows)
-
-
-def _breakable(text: str) -> Markup:
-    """A name that a narrow column breaks between its words, not inside them."""
-    pieces = re.split(r"(?<=[/_.-])", text)
-    return join(*(part for piece in pieces for part in (piece, Markup("<wbr>"))))
+    kind = "picture narrow" if title.startswith(DIFFERENCES) else "picture"
+    return tag("figure", tag("figcaption", title), tag("div", element, class_=kind))
 
 
 def _settings(comparison: Comparison) -> list[Markup]:
     if not comparison.settings:
         return []
     heads = [tag("th", "setting", scope="col")]
-    heads += [tag("th", _breakable(n), scope="col", class_="left") for n in comparison.labels]
+    heads += [tag("th", breakable(n), scope="col", class_="left") for n in comparison.labels]
     rows = [
         tag(
             "tr",
-            tag("th", _breakable(setting.key), scope="row"),
+            tag("th", breakable(setting.key), scope="row"),
             *(tag("td", value or "-", class_="value") for value in setting.values),
         )
         for setting in comparison.settings
     ]
-    return [tag("h2", "What differs"), _table(heads, rows)]
+    return [tag("h2", "What differs"), data_table(heads, rows)]
 
 
 def _runs(comparison: Comparison) -> Markup:
@@ -215,13 +202,13 @@ def _runs(comparison: Comparison) -> Markup:
         spaced = [part for page in pages for part in (page, " ")]
         evaluated = time.strftime("%Y-%m-%d %H:%M", time.gmtime(run.started_ms / 1000))
         base = tag(
-            "td", _breakable(_last_part(run.base_model)), title=run.base_model, class_="value"
+            "td", breakable(_last_part(run.base_model)), title=run.base_model, class_="value"
         )
         cells = [base, tag("td", run.setting, class_="value")]
         cells += [tag("td", f"{evaluated} UTC" if run.started_ms else "-", class_="value date")]
         cells += [tag("td", *(spaced or [run.key]), class_="value")]
-        rows += [tag("tr", tag("th", _breakable(label), scope="row"), *cells)]
-    return _table(heads, rows)
+        rows += [tag("tr", tag("th", breakable(label), scope="row"), *cells)]
+    return data_table(heads, rows)
 
 
 def _last_part(base_model: str) -> str:
@@ -235,11 +222,6 @@ def _again(comparison: Comparison) -> list[Markup]:
         return []
     parts = [join(tag("h3", label), tag("pre", command)) for label, command in found]
     return [tag("h2", "Evaluate again"), *parts]
-
-
-def _table(heads: Sequence[Markup], rows: Sequence[Markup]) -> Markup:
-    table = tag("table", tag("thead", tag("tr", *heads)), tag("tbody", *rows))
-    return tag("div", table, class_="wide")
 
 
 def _style() -> str:

@@ -9,13 +9,16 @@ from __future__ import annotations
 
 from ftbench.plots.bars import score_bars
 from ftbench.plots.drawing import load_matplotlib
+from ftbench.plots.forest import Effect, forest
 from ftbench.plots.heatmap import subset_heatmap
 from ftbench.plots.parallel import parallel_coordinates
 from ftbench.plots.scored import Scored
 from ftbench.plots.steps import score_over_steps
 
 __all__ = [
+    "Effect",
     "Scored",
+    "forest",
     "load_matplotlib",
     "parallel_coordinates",
     "score_bars",

@@ -17,7 +17,7 @@ from ftbench.comparison.drawings import drawings
 from ftbench.comparison.markdown import comparison_markdown
 from ftbench.comparison.page import comparison_page
 from ftbench.comparison.terminal import print_comparison
-from tests.comparison.builders import mmlu, run, single
+from tests.comparison.builders import answered, mmlu, run, single
 
 NASTY = "<b>&\"'|`$x"
 
@@ -32,6 +32,12 @@ def two() -> Comparison:
         params={"adapter.r": "8"},
     )
     return compare([base, tuned], 0, notes=["a note"])
+
+
+def told() -> Comparison:
+    """A run that is better in one dataset and worse in another, with its answers."""
+    few, many = "1" * 4 + "0" * 12, "1" * 14 + "0" * 2
+    return compare([answered("base", a=few, b=many), answered("lora", a=many, b=few)], 0)
 
 
 def board(count: int = 6) -> Comparison:
@@ -61,10 +67,10 @@ def cells(line: str) -> list[str]:
 
 def test_terminal_shows_scores_and_differences() -> None:
     lines = [cells(line) for line in printed(two()).splitlines()]
-    assert lines[0] == ["best: lora, mmlu 58.33, +33.33 over base"]
-    assert ["dataset", "base", "lora", "difference"] in lines
-    assert ["mmlu", "25.00", "58.33", "+33.33"] in lines
-    assert ["mmlu-stem", "37.50", "62.50", "+25.00"] in lines
+    assert lines[0] == ["not tested: lora against base: mmlu +33.33; not comparable: gsm8k"]
+    assert ["dataset", "base", "lora", "diff.", "95 % interval", "verdict"] in lines
+    assert ["mmlu", "25.00", "58.33", "+33.33", "not tested"] in lines
+    assert ["mmlu-stem", "37.50", "62.50", "+25.00", "not tested"] in lines
     assert ["gsm8k", "10.00", "99.00", "not comparable"] in lines
     assert ["mmlu/law", "0.00", "50.00", "+50.00", "8"] in lines
     assert ["- gsm8k, lora: not comparable: other prompt (bbbb vs aaaa)"] in lines
@@ -81,8 +87,8 @@ def test_two_runs_of_five_datasets_fit_80_columns() -> None:
         line for line in printed(compare(runs, 0)).splitlines() if not line.startswith("avg:")
     ]
     head = next(line for line in tables if "dataset" in line)
-    assert cells(head)[-1] == "difference"
-    assert max(len(line) for line in tables[: tables.index(head) + 9]) <= 80
+    assert cells(head)[-1] == "verdict"
+    assert max(len(line) for line in tables[1 : tables.index(head) + 9]) <= 80
 
 
 def test_many_runs_stand_in_rows_best_first_in_tables_that_fit() -> None:
@@ -98,19 +104,19 @@ def test_many_runs_stand_in_rows_best_first_in_tables_that_fit() -> None:
 
 def test_markdown_is_a_table_that_nothing_breaks_out_of() -> None:
     text = comparison_markdown(two())
-    assert "| mmlu | 25.00 | 58.33 | +33.33 | lora |" in text
-    assert "| gsm8k | 10.00 | 99.00 | not comparable |  |" in text
+    assert "| mmlu | 25.00 | 58.33 | +33.33 |  | not tested |" in text
+    assert "| gsm8k | 10.00 | 99.00 |  |  | not comparable |" in text
     assert "# base\npython -m x" in text
     nasty = compare([run("base", single("a", 1.0)), run(NASTY, single(NASTY, 2.0))], 0)
     rows = [line for line in comparison_markdown(nasty).splitlines() if line.startswith("|")]
     columns = {len(re.findall(r"(?<!\\)\|", row)) for row in rows[:5]}
-    assert columns == {6}
+    assert columns == {7}
     assert "<b>" not in comparison_markdown(nasty)
 
 
 def test_json_has_every_number_unrounded() -> None:
     value = json.loads(comparison_json(two()))
-    assert (value["kind"], value["schema_version"]) == ("ftbench.comparison", 1)
+    assert (value["kind"], value["schema_version"]) == ("ftbench.comparison", 2)
     assert (value["baseline"], value["best"], value["ranking"]) == (
         "base",
         "lora",
@@ -118,7 +124,12 @@ def test_json_has_every_number_unrounded() -> None:
     )
     mmlu_line, gsm8k_line = value["datasets"]
     assert mmlu_line["scores"]["lora"]["score"] == 175 / 3
-    assert mmlu_line["scores"]["lora"]["difference"] == {"value": 175 / 3 - 25.0}
+    assert mmlu_line["scores"]["lora"]["difference"] == {
+        "value": 175 / 3 - 25.0,
+        "low": None,
+        "high": None,
+        "test": None,
+    }
     assert gsm8k_line["scores"]["lora"]["not_comparable"] == "other prompt (bbbb vs aaaa)"
     assert gsm8k_line["scores"]["lora"]["difference"] is None
     assert [s["name"] for s in mmlu_line["subsets"]] == ["law", "anatomy", "virology"]
@@ -146,8 +157,8 @@ def test_json_has_the_keys_that_the_documentation_describes() -> None:
     described = {
         name for span in re.findall(r"`([^`]+)`", section) for name in re.findall(r"\w+", span)
     }
-    missing = keys_of(json.loads(comparison_json(two()))) - described
-    assert missing == set()
+    for comparison in (two(), told()):
+        assert keys_of(json.loads(comparison_json(comparison))) - described == set()
 
 
 class _Page(HTMLParser):
@@ -195,6 +206,39 @@ def test_page_is_whole_and_loads_nothing(
     assert "svg" in page.elements
 
 
+def test_every_text_has_verdicts_losses_and_flips() -> None:
+    comparison = told()
+    texts = (printed(comparison), comparison_markdown(comparison), comparison_page(comparison, {}))
+    for text in texts:
+        assert "mixed: lora against base" in text
+        assert "What it forgot" in text
+        assert "of 16 questions 10 wrong → right, 0 right → wrong" in text
+        assert "better" in text and "worse" in text
+        assert "not tested here" not in text
+    for text in texts[1:]:
+        assert "Question 4?" in text and "I say B." in text
+
+
+def test_json_has_test_losses_and_flips() -> None:
+    value = json.loads(comparison_json(told()))
+    scores = [dataset["scores"]["lora"] for dataset in value["datasets"]]
+    assert [score["verdict"] for score in scores] == ["better", "worse"]
+    test = scores[0]["difference"]["test"]
+    # Ten flips of one kind: 2 / 2**10, twice.
+    assert test["p_value"] == pytest.approx(2 / 2**10)
+    assert test["p_adjusted"] == pytest.approx(4 / 2**10)
+    (loss,) = value["runs"][1]["worse"]
+    assert (loss["dataset"], loss["kind"]) == ("b", "dataset")
+    assert [(f["gained"], f["lost"]) for f in value["runs"][1]["flips"]] == [(10, 0), (0, 10)]
+    shown = value["runs"][1]["flips"][0]["shown"][0]
+    assert (shown["before"]["extracted"], shown["after"]["extracted"]) == ("B", "A")
+
+
+def test_differences_are_drawn_with_their_intervals() -> None:
+    drawn = drawings(told())
+    assert next(iter(drawn)) == "Differences of lora from base"
+
+
 def test_page_shows_scores_differences_and_reasons() -> None:
     page = _Page(comparison_page(two(), {}))
     for text in ("58.33", "+33.33", "not comparable", "a note", "http://mlflow"):
@@ -226,7 +270,7 @@ def test_pictures_follow_what_there_is_to_draw(drawn: dict[str, dict[str, str]])
 
 def test_comparison_without_any_score_is_shown_all_the_same() -> None:
     failed = compare([run("base", single("a", None)), run("lora", replace(single("a", None)))], 0)
-    assert "no run can be called best" in printed(failed)
+    assert "not comparable: lora and base" in printed(failed)
     assert "failed" in comparison_page(failed, {})
     assert "failed" in comparison_markdown(failed)
     assert json.loads(comparison_json(failed))["best"] is None

@@ -1,5 +1,9 @@
+import re
+from dataclasses import replace
+
 from ftbench.comparison import compare
 from ftbench.comparison.values import Difference
+from ftbench.comparison.verdicts import explanations, loss_title, no_loss
 from ftbench.comparison.words import (
     average_line,
     flag_sentences,
@@ -8,44 +12,87 @@ from ftbench.comparison.words import (
     signed,
     verdict,
 )
-from tests.comparison.builders import mmlu, run, single
+from tests.comparison.builders import answered, mmlu, run, single
 
 BASE = run("base", single("a", 10.0), single("b", 30.0))
+FEW, MANY, HALF = "1" * 4 + "0" * 12, "1" * 14 + "0" * 2, "1" * 8 + "0" * 8
 
 
-def test_best_is_named_with_its_lead_over_the_base() -> None:
+def said(before: dict[str, str], after: dict[str, str]) -> str:
+    return verdict(compare([answered("base", **before), answered("lora", **after)], 0))
+
+
+def test_better_run_is_called_so_with_its_intervals() -> None:
+    text = said({"a": FEW, "b": HALF}, {"a": MANY, "b": HALF})
+    assert re.fullmatch(
+        r"better: lora over base: a \+62\.50 \[\S+, \S+\]; no evidence: b 0\.00 \[\S+, \S+\]", text
+    )
+
+
+def test_worse_run_is_called_so() -> None:
+    assert said({"a": MANY}, {"a": FEW}).startswith("worse: lora than base: a -62.50 [")
+
+
+def test_run_that_forgot_is_mixed() -> None:
+    text = said({"a": FEW, "b": MANY}, {"a": MANY, "b": FEW})
+    assert text.startswith("mixed: lora against base: better in 1 (a +62.50 [")
+    assert "worse in 1 (forgetting: b -62.50 [" in text
+
+
+def test_equal_runs_are_no_evidence_and_the_same_evaluation() -> None:
+    one = answered("lora", a=FEW)
+    text = verdict(compare([one, replace(one, key="again")], 0))
+    assert text.startswith("no evidence of a difference: lora (again) and lora (lora): a 0.00 [")
+    assert text.endswith("; they are the same evaluation")
+
+
+def test_what_is_not_tested_is_never_better() -> None:
     tuned = run("lora", single("a", 40.0), single("b", 50.0))
-    assert verdict(compare([BASE, tuned], 0)) == "best: lora, avg 45.00, +25.00 over base"
-
-
-def test_base_that_is_best_has_the_nearest_behind_it() -> None:
-    worse = run("lora", single("a", 5.0), single("b", 29.0))
-    assert verdict(compare([worse, BASE], 1)) == "best: base, avg 20.00, nearest lora -3.00"
-
-
-def test_equal_averages_have_no_best() -> None:
-    same = run("lora", single("a", 30.0), single("b", 10.0))
-    assert verdict(compare([BASE, same], 0)) == "equal: base, lora, avg 20.00"
-
-
-def test_single_dataset_is_called_by_its_name() -> None:
-    runs = [run("base", single("a", 10.0)), run("lora", single("a", 11.25))]
-    assert verdict(compare(runs, 0)) == "best: lora, a 11.25, +1.25 over base"
+    assert verdict(compare([BASE, tuned], 0)) == "not tested: lora against base: a +30.00, b +20.00"
 
 
 def test_nothing_comparable_has_its_reason() -> None:
     other = run("lora", single("a", 40.0, prompt_hash="bb" * 8))
     text = verdict(compare([run("base", single("a", 10.0)), other], 0))
-    assert text == "no run can be called best: a: lora: other prompt (bbbb vs aaaa)"
+    assert text == "not comparable: lora and base: a: lora: other prompt (bbbb vs aaaa)"
+
+
+def test_best_of_several_is_named_with_its_lead_and_its_verdicts() -> None:
+    runs = [answered("base", a=FEW), answered("lora", a=MANY), answered("other", a=HALF)]
+    expected = r"best: lora, a 87\.50, \+62\.50 \[\S+, \S+\] over base: better in 1"
+    assert re.fullmatch(expected, verdict(compare(runs, 0)))
+
+
+def test_base_that_is_best_has_the_nearest_behind_it() -> None:
+    worse = run("lora", single("a", 5.0), single("b", 29.0))
+    last = run("last", single("a", 1.0), single("b", 2.0))
+    compared = compare([worse, BASE, last], 1)
+    assert verdict(compared) == "best: base, avg 20.00, nearest lora -3.00"
+
+
+def test_noise_is_said_in_points() -> None:
+    compared = compare([answered("base", a=FEW), answered("lora", a=FEW)], 0)
+    (line,) = explanations(compared)
+    assert re.fullmatch(r"a: no evidence: ±\d+\.\d points is noise with 16 questions", line)
+
+
+def test_nothing_forgotten_is_said_with_what_would_go_unseen() -> None:
+    compared = compare([answered("base", a=FEW), answered("lora", a=FEW)], 0)
+    assert loss_title(compared, 1) == "What it forgot"
+    assert no_loss(compared, 1).startswith("Nothing that this many questions can show.")
+    worse = compare([answered("base", a=MANY), answered("lora", a=FEW)], 0)
+    assert no_loss(worse, 1) == ""
+    untested = compare([BASE, run("lora", single("a", 1.0), single("b", 1.0))], 0)
+    assert no_loss(untested, 1) == "Not known: nothing was tested."
+
+
+def test_adapters_among_themselves_forget_nothing() -> None:
+    compared = compare([answered("one", a=FEW), answered("two", a=FEW)], 0)
+    assert loss_title(compared, 1) == "Where it is worse"
 
 
 def test_single_run_is_not_called_best() -> None:
     assert verdict(compare([BASE], 0)) == "only base has a score that counts: avg 20.00"
-
-
-def test_other_baseline_is_called_by_its_label() -> None:
-    one, two = run("one", single("a", 1.0)), run("two", single("a", 3.0))
-    assert verdict(compare([one, two], 0)) == "best: two, a 3.00, +2.00 over one"
 
 
 def test_average_says_what_it_is_over_and_what_it_is_not() -> None:
