@@ -120,6 +120,8 @@ class Plan:
         gpu_ids: GPUs that it must have; empty: any ``num_gpus`` of the pool. A launch holds them,
             and says in ``launch.json`` which they were.
         gpu_pool: GPUs that jobs share; empty: those lent by a batch system, or of the machine.
+        feedback_samples, feedback_seed: How many wrong answers ``feedback.json`` has, and how they
+            are chosen; neither is part of the fingerprint.
     """
 
     runtime: str
@@ -151,6 +153,8 @@ class Plan:
     environment_folder: Path | None
     flag_above: float = 0.05
     gpu_pool: tuple[str, ...] = ()
+    feedback_samples: int = 20
+    feedback_seed: int = 0
 
     @property
     def reused(self) -> tuple[DatasetPlan, ...]:

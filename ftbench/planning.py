@@ -92,6 +92,8 @@ def make_plan(config: Config, host: Host, source: ModelSource, chosen: Chosen, n
         environment_folder=ready_environment(config, host),
         flag_above=config.flag_above,
         gpu_pool=tuple(runtime.gpu_pool or ()),
+        feedback_samples=config.feedback.samples,
+        feedback_seed=config.feedback.seed,
     )
 
 

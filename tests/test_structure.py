@@ -36,7 +36,8 @@ ROWS = [
     ["catalogue", "dataset_options", "validity"],
     ["score_rows"],
     ["program", "engine", "host", "plan", "config", "checkpoint", "workspace", "comparison"],
-    ["config_checks", "sweep", "reuse", "feedback"],
+    ["config_checks", "sweep", "reuse", "error_samples"],
+    ["feedback"],
     [
         "data",
         "build_context",
