@@ -39,6 +39,7 @@ from ftbench.plan import Plan, write_plan
 from ftbench.plan_text import plan_text
 from ftbench.preflight import preflight
 from ftbench.printing import say
+from ftbench.provenance import find_code, write_provenance
 from ftbench.ready import Ready, make_ready
 from ftbench.report import Pointers, add_links, feedback, print_report, write_reports
 from ftbench.reuse import take_over
@@ -186,8 +187,10 @@ def _evaluate_planned(plan: Plan, ready: Ready, runtime: Runtime, console: Conso
                 plan = ready.plan_again(plan)
                 result = _earlier_result(plan, ready, console)
                 if result is None:
+                    code = find_code(ready.host.cwd)
                     launch = _launch(plan, runtime, console)
                     result = collect(plan, launch)
+                    write_provenance(plan, result, code)
         except LaunchError as exc:
             _print_not_started(plan, exc, console)
             raise
