@@ -32,6 +32,7 @@ ROWS = [
         "list_functions",
         "quoting",
         "repository",
+        "hardware",
     ],
     ["preset", "aggregates", "sidecar", "training_command", "evidence", "statistics"],
     ["catalogue", "dataset_options", "validity"],
