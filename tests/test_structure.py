@@ -65,7 +65,7 @@ ROWS = [
     ["runtimes", "fingerprints"],
     ["planning"],
     ["collect", "preflight", "launchers", "ready"],
-    ["training"],
+    ["training", "reproduce"],
     ["run"],
     ["sweep_job"],
     ["command_line", "watch"],
