@@ -125,7 +125,12 @@ def _without_a_launch(plan: Plan, result: Result) -> Result:
     """The result where earlier runs had everything: their model and versions, and no time."""
     taken, now = read_taken(plan.files), time.time()
     return dataclasses.replace(
-        result, model=taken.model, versions=taken.versions, started_at=now, finished_at=now
+        result,
+        model=taken.model,
+        versions=taken.versions,
+        hardware=taken.hardware,
+        started_at=now,
+        finished_at=now,
     )
 
 

@@ -202,6 +202,17 @@ class TrainingConf:
 
 
 @dataclass
+class FeedbackConf:
+    """Wrong answers in ``feedback.json``, for programs that improve the model or its prompts."""
+
+    samples: int = 20
+    """Wrong answers in feedback.json, evenly from all datasets and subsets; 0: none. What was asked
+    with split=test is never among them."""
+    seed: int = 0
+    """Seed of their choice: another one shows other answers of the same run."""
+
+
+@dataclass
 class Config:
     """One evaluation."""
 
@@ -215,6 +226,7 @@ class Config:
     tracking: TrackingConf = field(default_factory=TrackingConf)
     judge: JudgeConf = field(default_factory=JudgeConf)
     training: TrainingConf = field(default_factory=TrainingConf)
+    feedback: FeedbackConf = field(default_factory=FeedbackConf)
     limit: int | None = None
     """First N rows of each subset; null: all."""
     test_range: str | None = None

@@ -66,6 +66,8 @@ _AT_LEAST = {
     "judge.retries": 0,
     "judge.concurrency": 1,
     "training.timeout": 1,
+    "feedback.samples": 0,
+    "feedback.seed": 0,
 }
 
 _SHARES = ("backend.top_p", "backend.gpu_memory_utilization")

@@ -5,6 +5,7 @@ Foreign errors (Docker, MLflow, file system) are translated once, at the wall wh
     FtbenchError
     ├── ConfigError          2   the configuration; all problems at once
     ├── ComparisonError      2   runs that are not there, or cannot be compared; all at once
+    ├── ReproductionError    2   an evaluation that is not there, or did not keep what repeats it
     ├── LaunchError          3   nothing ran
     │   ├── DataError            data of a dataset that could not be brought
     │   ├── PreflightError       adapter, model, data, engine or tracker; all problems at once
@@ -91,6 +92,13 @@ class ComparisonError(FtbenchError):
 
     exit_code = EXIT_CONFIG
     title = "The runs cannot be compared"
+
+
+class ReproductionError(FtbenchError):
+    """An evaluation that shall be repeated is not there, or did not keep what it was asked with."""
+
+    exit_code = EXIT_CONFIG
+    title = "The evaluation cannot be repeated"
 
 
 class LaunchError(FtbenchError):

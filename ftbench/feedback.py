@@ -5,23 +5,45 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from ftbench.error_samples import ErrorSamples
 from ftbench.schema import DatasetResult, Result, to_json
 from ftbench.score_rows import ScoreRow, dataset_rows, flag_lines
 
+FEEDBACK_VERSION = 2
+"""Rises when a key changes its meaning or goes; new keys leave it as it is."""
 
-def feedback_json(result: Result) -> str:
-    """The feedback for programs; scores are not rounded."""
+
+def feedback_json(result: Result, errors: ErrorSamples | None = None) -> str:
+    """The feedback for programs; ``docs/feedback.md`` describes its keys.
+
+    Args:
+        result: Collected.
+        errors: Wrong answers to learn from; None: none were looked for.
+    """
+    errors = errors or ErrorSamples()
     value = {
-        "schema_version": result.schema_version,
+        "kind": "ftbench.feedback",
+        "schema_version": FEEDBACK_VERSION,
         "decision": result.is_complete,
         "fingerprint": result.fingerprint,
         "model": result.model_abbr,
         "average": result.average,
         "failure": to_json(result.failure) if result.failure else None,
         "flags": flag_lines(result.datasets),
-        "datasets": {d.name: _dataset_json(d) for d in result.datasets},
+        "datasets": {
+            d.name: {**_dataset_json(d), **_errors_json(d.name, errors)} for d in result.datasets
+        },
+        "error_samples": list(errors.samples),
+        "error_samples_withheld": errors.withheld or None,
     }
     return json.dumps(value, ensure_ascii=False, indent=1) + "\n"
+
+
+def _errors_json(name: str, errors: ErrorSamples) -> dict[str, Any]:
+    return {
+        "wrong": errors.wrong.get(name),
+        "error_samples_withheld": errors.withheld_of.get(name),
+    }
 
 
 def _dataset_json(dataset: DatasetResult) -> dict[str, Any]:

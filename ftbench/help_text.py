@@ -36,6 +36,7 @@ _GROUPS = {
     "tracking": config.TrackingConf,
     "judge": config.JudgeConf,
     "training": config.TrainingConf,
+    "feedback": config.FeedbackConf,
 }
 
 

@@ -16,6 +16,8 @@ from ftbench.uris import sqlite_path, strip_credentials
 
 DEFAULT_STORE = "sqlite:///mlflow.db"
 
+_TRACKER_SECRETS = ("MLFLOW_TRACKING_PASSWORD", "MLFLOW_TRACKING_TOKEN")
+
 
 @dataclass(frozen=True)
 class Host:
@@ -34,6 +36,7 @@ class Host:
         secrets: Values to hand on, by name; never printed.
         data_url: Server of OpenCompass's archives (FTBENCH_DATA_URL); None: the catalogue's own.
         hub_url: Server of the hub (HF_ENDPOINT).
+        tracker_secrets: MLflow's own password and token, to keep them out of what is written.
         home_data_dir: Where OpenCompass by itself keeps data; looked through after ``data_dir``.
     """
 
@@ -50,6 +53,12 @@ class Host:
     data_url: str | None = None
     hub_url: str = "https://huggingface.co"
     home_data_dir: Path | None = None
+    tracker_secrets: tuple[str, ...] = field(default=(), repr=False)
+
+    @property
+    def known_secrets(self) -> tuple[str, ...]:
+        """Values that must stand in nothing that is written."""
+        return (*self.secrets.values(), *self.tracker_secrets)
 
     def path(self, text: str | Path) -> Path:
         """An absolute path: a relative one starts at ``cwd``, and ``~`` is the home.
@@ -90,6 +99,7 @@ def read_host(environ: Mapping[str, str] | None = None) -> Host:
         secrets={name: env[name] for name in SECRET_NAMES if env.get(name)},
         data_url=env.get("FTBENCH_DATA_URL") or None,
         home_data_dir=(home / ".cache" / "opencompass").absolute(),
+        tracker_secrets=tuple(env[name] for name in _TRACKER_SECRETS if env.get(name)),
         hub_url=(env.get("HF_ENDPOINT") or Host.hub_url).rstrip("/"),
     )
 

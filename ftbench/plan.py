@@ -9,6 +9,7 @@ import json
 import os
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 from ftbench.errors import Problem, ResultError
 from ftbench.options import DatasetOptions
@@ -120,6 +121,10 @@ class Plan:
         gpu_ids: GPUs that it must have; empty: any ``num_gpus`` of the pool. A launch holds them,
             and says in ``launch.json`` which they were.
         gpu_pool: GPUs that jobs share; empty: those lent by a batch system, or of the machine.
+        feedback_samples, feedback_seed: How many wrong answers ``feedback.json`` has, and how they
+            are chosen; neither is part of the fingerprint.
+        settings: The resolved configuration as JSON values, paths absolute, without secrets; what
+            asks for the same evaluation again. Empty where an older ftbench planned it.
     """
 
     runtime: str
@@ -151,6 +156,9 @@ class Plan:
     environment_folder: Path | None
     flag_above: float = 0.05
     gpu_pool: tuple[str, ...] = ()
+    feedback_samples: int = 20
+    feedback_seed: int = 0
+    settings: dict[str, Any] = field(default_factory=dict)
 
     @property
     def reused(self) -> tuple[DatasetPlan, ...]:

@@ -31,8 +31,8 @@ from ftbench.image import image_name
 from ftbench.judge import KEY_NAME, uses_judge, uses_services
 from ftbench.model_source import ModelSource
 from ftbench.plan import DatasetPlan, ModelPlan, Mount, Plan, TrackingPlan
+from ftbench.resolved import resolved_settings, without_secrets
 from ftbench.reuse import find_earlier
-from ftbench.uris import strip_credentials
 from ftbench.workspace import find_run, new_run_dir
 
 
@@ -71,8 +71,8 @@ def make_plan(config: Config, host: Host, source: ModelSource, chosen: Chosen, n
         datasets=datasets,
         fingerprint=fingerprint,
         fingerprint_parts=parts,
-        parameters=_parameters(config),
-        command=tuple(strip_credentials(argument)[0] for argument in host.command),
+        parameters=_parameters(config, host),
+        command=tuple(without_secrets(host.command, host)),
         tracking=plan_tracking(config, host),
         environment=_environment(config, host, source, asked, run_dir, abbr, fingerprint),
         secrets=_secrets(config, host, asked),
@@ -92,6 +92,9 @@ def make_plan(config: Config, host: Host, source: ModelSource, chosen: Chosen, n
         environment_folder=ready_environment(config, host),
         flag_above=config.flag_above,
         gpu_pool=tuple(runtime.gpu_pool or ()),
+        feedback_samples=config.feedback.samples,
+        feedback_seed=config.feedback.seed,
+        settings=resolved_settings(config, host, source, chosen),
     )
 
 
@@ -163,8 +166,8 @@ def _dataset_plan(dataset: ChosenDataset, fingerprint: str) -> DatasetPlan:
     )
 
 
-def _parameters(config: Config) -> dict[str, str]:
-    return {key: strip_credentials(value)[0] for key, value in flatten(config).items()}
+def _parameters(config: Config, host: Host) -> dict[str, str]:
+    return {key: without_secrets(value, host) for key, value in flatten(config).items()}
 
 
 def _network(config: Config, chosen: Chosen) -> str | None:

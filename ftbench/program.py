@@ -25,6 +25,7 @@ _SHARED = (
     "aggregates.py",
     "validity.py",
     "hub_cache.py",
+    "hardware.py",
     "judge_client.py",
     "services.py",
     "own_rows.py",

@@ -23,6 +23,7 @@ from ftbench.model_source import ModelSource, download_base, locate_model
 from ftbench.plan import Plan
 from ftbench.planning import make_plan
 from ftbench.printing import say
+from ftbench.resolved import refuse_secrets
 from ftbench.workspace import FoundRun, find_run
 
 Locate = Callable[..., ModelSource]
@@ -106,10 +107,11 @@ def make_ready(
         locate: Finds the model.
 
     Raises:
-        ConfigError: A dataset name is unknown.
+        ConfigError: A dataset name is unknown, or a setting holds a secret.
 
     Side effects: downloads, where nothing is wrong that can be known and it is no ``dry_run``.
     """
+    refuse_secrets(config, host)
     catalogue = load_catalogue()
     chosen = choose_datasets(config, host, catalogue)
     refused = find_problems(config, chosen)

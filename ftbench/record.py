@@ -14,6 +14,7 @@ from pathlib import Path
 
 from ftbench.errors import EXIT_OK, EXIT_TRACKING, FtbenchError, Problem, ResultError
 from ftbench.plan import Plan, read_plan
+from ftbench.report import write_reports
 from ftbench.schema import Result, RunFiles, read_result
 from ftbench.sweep import OK, Job, is_sweep, read_jobs, read_sweep, write_job
 from ftbench.sweep_driver import record_again, recorded_lines
@@ -68,7 +69,11 @@ def record_folder(
     if training_run_id:
         tracking = dataclasses.replace(tracking, training_run_id=training_run_id)
     plan = dataclasses.replace(plan, tracking=tracking)
-    return record(plan, _read_summary(plan))
+    result = _read_summary(plan)
+    if not (plan.files.report.is_file() and plan.files.feedback.is_file()):
+        # Killed before it came to them, or brought back from a tracker.
+        write_reports(plan, result)
+    return record(plan, result)
 
 
 def _record_sweep(folder: Path, uri: str | None) -> int:

@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ftbench.error_samples import choose_errors
 from ftbench.feedback import feedback_json
 from ftbench.host import command_line
 from ftbench.plan import Plan
@@ -183,10 +184,18 @@ def details(plan: Plan, result: Result) -> list[str]:
     return lines
 
 
-def write_reports(plan: Plan, result: Result, pointers: Pointers) -> None:
-    """Writes ``report.md`` and ``feedback.json`` into the run folder."""
+def write_reports(plan: Plan, result: Result) -> None:
+    """Writes ``report.md`` and ``feedback.json`` into the run folder.
+
+    That is before the recording, which takes them along; ``add_links`` says later where it led.
+    """
+    add_links(plan, result, Pointers())
+    write_atomically(plan.files.feedback, feedback_json(result, choose_errors(plan, result)))
+
+
+def add_links(plan: Plan, result: Result, pointers: Pointers) -> None:
+    """Writes ``report.md`` again, with where the reader goes next."""
     write_atomically(plan.files.report, markdown(plan, result, pointers))
-    write_atomically(plan.files.feedback, feedback_json(result))
 
 
 def print_report(console: Console, plan: Plan, result: Result, pointers: Pointers) -> None:

@@ -41,12 +41,14 @@ class TakenOver:
         datasets: Their results; ``reused_from`` says who evaluated them.
         model: How the model was loaded there.
         versions: Package versions there, by name.
+        hardware: What it ran on there, by name.
     """
 
     fingerprints: dict[str, str] = field(default_factory=dict)
     datasets: tuple[DatasetResult, ...] = ()
     model: ModelFacts = field(default_factory=ModelFacts)
     versions: dict[str, str] = field(default_factory=dict)
+    hardware: dict[str, str] = field(default_factory=dict)
 
     def dataset(self, planned: DatasetPlan) -> DatasetResult | None:
         """The result of a planned dataset; None where there is none of its fingerprint."""
@@ -163,7 +165,7 @@ def _collected(run_dir: Path) -> Result | None:
 def _take_over(plan: Plan) -> None:
     taken = read_taken(plan.files)
     entries: dict[str, DatasetResult] = {}
-    model, versions = taken.model, taken.versions
+    model, versions, hardware = taken.model, taken.versions, taken.hardware
     for planned in plan.reused:
         assert planned.earlier is not None
         if planned.earlier == plan.run_dir:
@@ -176,13 +178,13 @@ def _take_over(plan: Plan) -> None:
         entry = next(d for d in result.datasets if d.name == planned.name)
         _link_files(plan, planned.earlier, result.model_abbr, entry)
         entries[planned.name] = _as_reused(entry, planned.earlier)
-        model, versions = result.model, result.versions
+        model, versions, hardware = result.model, result.versions, result.hardware
     _drop_links(plan, entries.values())
     if not entries:
         plan.files.reused.unlink(missing_ok=True)
         return
     fingerprints = {d.name: d.fingerprint for d in plan.reused}
-    made = TakenOver(fingerprints, tuple(entries.values()), model, versions)
+    made = TakenOver(fingerprints, tuple(entries.values()), model, versions, hardware)
     write_atomically(plan.files.reused, json.dumps(to_json(made), ensure_ascii=False, indent=1))
 
 

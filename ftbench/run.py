@@ -39,8 +39,9 @@ from ftbench.plan import Plan, write_plan
 from ftbench.plan_text import plan_text
 from ftbench.preflight import preflight
 from ftbench.printing import say
+from ftbench.provenance import find_code, write_provenance
 from ftbench.ready import Ready, make_ready
-from ftbench.report import Pointers, feedback, print_report, write_reports
+from ftbench.report import Pointers, add_links, feedback, print_report, write_reports
 from ftbench.reuse import take_over
 from ftbench.runtimes import make_runtime
 from ftbench.runtimes.base import CRASHED, FINISHED, INTERRUPTED, TIMED_OUT, Launch, Runtime
@@ -186,13 +187,16 @@ def _evaluate_planned(plan: Plan, ready: Ready, runtime: Runtime, console: Conso
                 plan = ready.plan_again(plan)
                 result = _earlier_result(plan, ready, console)
                 if result is None:
+                    code = find_code(ready.host.cwd)
                     launch = _launch(plan, runtime, console)
                     result = collect(plan, launch)
+                    write_provenance(plan, result, code)
         except LaunchError as exc:
             _print_not_started(plan, exc, console)
             raise
+    write_reports(plan, result)
     pointers, recorded = _record(plan, result, is_found=launch is None)
-    write_reports(plan, result, pointers)
+    add_links(plan, result, pointers)
     print_report(console, plan, result, pointers)
     ended = launch or Launch(FINISHED)
     return Outcome(plan, result, pointers, _exit_code(ended, result) or recorded)

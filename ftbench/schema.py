@@ -146,6 +146,11 @@ class RunFiles:
         return self.root / "launch.json"
 
     @property
+    def provenance(self) -> Path:
+        """Everything that is needed to repeat the scores."""
+        return self.root / "provenance.json"
+
+    @property
     def receipt(self) -> Path:
         """What is recorded of it already, and where."""
         return self.root / "recorded.json"
@@ -362,6 +367,7 @@ class Result:
         stage: ``starting``, ``loading``, ``running`` or ``done``.
         failure: Why the whole run failed (no model, bad adapter), or None.
         versions: Package versions inside, by name.
+        hardware: What it ran on, as seen from inside, by name: cpu, cores, gpus, driver ...
         started_at, finished_at: Seconds since the epoch; finished_at 0 while running.
     """
 
@@ -375,6 +381,7 @@ class Result:
     model: ModelFacts = field(default_factory=ModelFacts)
     versions: dict[str, str] = field(default_factory=dict)
     datasets: tuple[DatasetResult, ...] = ()
+    hardware: dict[str, str] = field(default_factory=dict)
 
     @property
     def is_complete(self) -> bool:

@@ -13,6 +13,7 @@ from ftbench import help_text as module
 from ftbench.config import (
     BackendConf,
     Config,
+    FeedbackConf,
     JudgeConf,
     ModelConf,
     RuntimeConf,
@@ -86,10 +87,11 @@ def test_key_docs_writes_defaults_as_they_are_typed() -> None:
         ("tracking.", TrackingConf),
         ("judge.", JudgeConf),
         ("training.", TrainingConf),
+        ("feedback.", FeedbackConf),
     ],
 )
 def test_key_docs_has_every_field_of_the_configuration(prefix: str, cls: type) -> None:
-    groups = {"suite", "model", "backend", "runtime", "tracking", "judge", "training"}
+    groups = {"suite", "model", "backend", "runtime", "tracking", "judge", "training", "feedback"}
     fields = {f"{prefix}{f.name}" for f in dataclasses.fields(cls) if f.name not in groups}
     documented = {name for name, doc, _ in key_docs() if doc}
     assert fields

@@ -91,6 +91,8 @@ CHANGE_NO_PREDICTION: dict[str, Any] = {
     "training.command": "true",
     "training.cwd": "elsewhere",
     "training.timeout": 1,
+    "feedback.samples": 0,
+    "feedback.seed": 1,
 }
 """Every other key, for a dataset without a judge; an image is held to the lock and the program by
 its labels."""

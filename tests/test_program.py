@@ -46,6 +46,7 @@ def test_program_files_are_the_entrypoint_its_package_and_the_shared_modules():
             "aggregates.py",
             "validity.py",
             "hub_cache.py",
+            "hardware.py",
             "judge_client.py",
             "services.py",
             "own_rows.py",

@@ -95,6 +95,8 @@ def test_feedback_json_is_unrounded() -> None:
         "subsets": 2,
         "reused_from": None,
         "groups": {},
+        "wrong": None,
+        "error_samples_withheld": None,
     }
 
 
@@ -110,7 +112,7 @@ def test_markdown_has_table_feedback_and_subsets(tmp_path: Path) -> None:
 def test_reports_are_written_and_printed(tmp_path: Path) -> None:
     plan = make_plan(tmp_path)
     console = Console(record=True, width=120, file=io.StringIO())
-    write_reports(plan, scored_result(), Pointers())
+    write_reports(plan, scored_result())
     print_report(console, plan, scored_result(), Pointers())
     text = console.export_text()
     assert "Average Score: 51.0%" in text

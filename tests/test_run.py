@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pytest
 
-from ftbench import ready
+from ftbench import ready, tracking
 from ftbench.config import JudgeConf, ModelConf
 from ftbench.errors import ConfigError, PreflightError
 from ftbench.plan import Plan
 from ftbench.run import Outcome
 from ftbench.runtimes.base import Launch
 from ftbench.schema import Result, read_result, write_result
+from ftbench.tracking import Recorded
 from tests.judge_server import judge_server
 from tests.run_fixtures import (
     CRASH,
@@ -97,6 +98,23 @@ def test_evaluate_leaves_every_stage_in_the_run_folder(world: World) -> None:
     assert read_result(files.summary) == outcome.result
     assert json.loads(files.feedback.read_text())["decision"] is True
     assert files.report.is_file()
+
+
+def test_reports_are_there_when_scores_are_recorded(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    catch_recordings(monkeypatch)
+    there: list[str] = []
+
+    def record(plan: Plan, result: Result, is_found: bool) -> Recorded:
+        there.extend(p.name for p in (plan.files.report, plan.files.feedback) if p.is_file())
+        assert "MLflow: " not in plan.files.report.read_text()
+        return Recorded("run1", "1", "http://m/#/run1")
+
+    monkeypatch.setattr(tracking, "record", record)
+    outcome = world.evaluate(tracking=INTO_MLFLOW)
+    assert there == ["report.md", "feedback.json"]
+    assert "- MLflow: http://m/#/run1\n" in outcome.plan.files.report.read_text()
 
 
 def test_evaluate_waits_for_equal_work_and_takes_its_result(world: World) -> None:

@@ -222,6 +222,7 @@ def write_run_folder(
     write_plan(plan)
     write_result(files.summary, result)
     write_atomically(files.report, "# report\n")
+    write_atomically(files.feedback, "{}\n")
     write_atomically(files.launch, json.dumps({"ending": "finished", "image_digest": "sha256:1d"}))
     write_atomically(files.opencompass_config, "models = []\n")
     write_atomically(files.launch_log, "loading\ndone\n")

@@ -49,6 +49,10 @@ class Finder:
             self._trackers[uri] = open_tracker(uri)
         return self._trackers[uri]
 
+    def opened(self) -> tuple[Tracker, ...]:
+        """The trackers that were asked so far."""
+        return tuple(self._trackers.values())
+
     def experiment_ids(self) -> list[str]:
         """Ids of the experiments to look in; empty: all.
 

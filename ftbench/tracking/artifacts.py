@@ -55,10 +55,10 @@ def stage(plan: Plan, result: Result, folder: Path) -> Staged:
         folder: An empty folder; its content becomes the artifact root.
     """
     files = plan.files
-    for source in (files.summary, files.report):
+    for source in (files.summary, files.report, files.feedback):
         if source.is_file():
             shutil.copyfile(source, folder / source.name)
-    for source in (files.plan, files.launch):
+    for source in (files.plan, files.launch, files.provenance):
         if source.is_file():
             text = redact(source.read_text(encoding="utf-8"))
             (folder / source.name).write_text(text, encoding="utf-8")

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from ftbench.plan import Plan
+from ftbench.provenance import searchable
 from ftbench.schema import OK, Result
 from ftbench.score_rows import flag_lines
 from ftbench.tracking.archive import fingerprint_tag
@@ -144,6 +145,8 @@ def run_tags(plan: Plan, result: Result, training: TrainingRun | None) -> dict[s
         tags["ftbench.failure"] = f"{result.failure.kind}: {result.failure.message}"
     tags |= {f"ftbench.version.{name}": value for name, value in _versions(result).items()}
     tags |= _launch_tags(plan)
+    found = searchable(_json_object(plan.files.provenance))
+    tags |= {f"ftbench.{name}": value for name, value in found.items()}
     return {metric_key(key): cut(redact(value), MAX_TAG) for key, value in tags.items() if value}
 
 

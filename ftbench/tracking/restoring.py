@@ -199,7 +199,7 @@ def _check_fingerprints(tags: dict[str, str], recorded: Plan, result: Result) ->
 def _download_rest(client: MlflowClient, run_id: str, root: Path) -> None:
     """What nothing depends on: how it was launched, and OpenCompass's config."""
     there = {item.path for item in client.list_artifacts(run_id)}
-    for name in ("launch.json", "configs"):
+    for name in ("launch.json", "provenance.json", "configs"):
         if name in there:
             client.download_artifacts(run_id, name, str(root))
 

@@ -22,7 +22,7 @@ from ftbench.host import Host
 from ftbench.plan import Plan, TrackingPlan
 from ftbench.printing import say
 from ftbench.process import Ended, run_process, stop_on_signals
-from ftbench.report import Pointers, feedback, write_reports
+from ftbench.report import feedback, write_reports
 from ftbench.runtimes.gpus import lent_plan
 from ftbench.schema import Reason
 from ftbench.tracking import FAILED, FINISHED, KILLED, OpenRun, Settled, TrainingEnd
@@ -143,7 +143,7 @@ def report_failure(
     )
     reason = Reason("training", f"training failed: {happened}", training.log.name)
     result = failed_result(plan, reason)
-    write_reports(plan, result, Pointers())
+    write_reports(plan, result)
     for line in (feedback(result), f"Report: {plan.files.report}", f"Log: {training.log}"):
         say(console, line)
 

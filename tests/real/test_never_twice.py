@@ -133,3 +133,20 @@ def test_every_evaluation_is_recorded_once(days: Days) -> None:
     assert sorted(run.data.tags["ftbench.fingerprint"] for run in runs) == sorted(
         one.result.fingerprint for one in (days.mmlu, days.both, days.restored)
     )
+
+
+def test_an_evaluation_repeated_from_its_folder_is_the_same(days: Days) -> None:
+    files = days.restored.files
+    done = subprocess.run(
+        [sys.executable, "-m", "ftbench.reproduce", str(files.root), "--no-record"],
+        cwd=days.folder,
+        env={**os.environ, "HF_HUB_OFFLINE": "1", "COLUMNS": "400"},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout
+    assert "gsm8k: the same" in done.stdout
+    assert "0 of 57 answers differ" in done.stdout
+    assert "The same: 2/2 datasets have the very score of then" in done.stdout

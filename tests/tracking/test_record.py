@@ -140,6 +140,7 @@ def test_a_benchmark_run_holds_everything_once(store: Store) -> None:
     assert content["models"] == [recorded.model_id]
     assert content["artifacts"] == [
         "configs/ftbench.py",
+        "feedback.json",
         "launch.json",
         "logs/infer/deep.log",
         "logs/launch.log",

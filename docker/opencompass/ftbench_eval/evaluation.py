@@ -21,6 +21,7 @@ from ftbench_eval import confinement
 from ftbench_eval.built import BuiltDatasets, name_datasets_at_random
 from ftbench_eval.checks import Checked, check
 from ftbench_eval.collecting import Collector
+from ftbench_eval.hardware import hardware
 from ftbench_eval.hub_data import load_from_snapshots
 from ftbench_eval.inference import Inference
 from ftbench_eval.judged import lacks_verdicts
@@ -87,7 +88,11 @@ class Evaluation:
                 has_judge=settings.judge is not None,
             )
             pending = pending_results(chosen, settings.judge.model if settings.judge else "")
-            self.progress.update(versions=versions(), datasets=pending)
+            self.progress.update(
+                versions=versions(),
+                datasets=pending,
+                hardware=hardware(settings.num_gpus, os.environ),
+            )
             for item in chosen:
                 if item.reason is not None:
                     self.output.say(f"{item.name}: failed: {item.reason.message}")

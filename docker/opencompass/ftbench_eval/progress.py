@@ -60,6 +60,7 @@ class Progress:
         model: ModelFacts | None = None,
         versions: dict[str, str] | None = None,
         datasets: Sequence[DatasetResult] | None = None,
+        hardware: dict[str, str] | None = None,
     ) -> None:
         """Replaces what is given and writes.
 
@@ -68,12 +69,14 @@ class Progress:
             model: How the model was loaded.
             versions: Package versions by name.
             datasets: Every dataset, with its subsets, in the user's order.
+            hardware: What the program runs on, by name.
         """
         with self._lock:
             changes = {
                 "stage": stage,
                 "model": model,
                 "versions": versions,
+                "hardware": hardware,
                 "datasets": None if datasets is None else tuple(map(aggregate, datasets)),
             }
             given = {key: value for key, value in changes.items() if value is not None}
