@@ -32,7 +32,7 @@ ROWS = [
         "list_functions",
         "quoting",
     ],
-    ["preset", "aggregates", "sidecar", "training_command", "evidence", "statistics"],
+    ["preset", "aggregates", "sidecar", "training_command", "evidence", "statistics", "canary_words"],
     ["catalogue", "dataset_options", "validity"],
     ["score_rows"],
     ["program", "engine", "host", "plan", "config", "checkpoint", "workspace", "comparison"],
