@@ -1,4 +1,4 @@
-"""From a result to what people and programs read: feedback block, table, report.md, feedback.json.
+"""From a result to what people and programs read: feedback block, table, report.md.
 
 A dataset without a score that can be stood behind shows its status and reason instead of a number.
 A score that is flagged has a mark, and its flags stand below as sentences.
@@ -6,20 +6,19 @@ A score that is flagged has a mark, and its flags stand below as sentences.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ftbench.feedback import feedback_json
 from ftbench.host import command_line
 from ftbench.plan import Plan
 from ftbench.printing import say
-from ftbench.schema import OK, TIMEOUT, DatasetResult, Reason, Result, to_json, write_atomically
+from ftbench.schema import OK, TIMEOUT, DatasetResult, Reason, Result, write_atomically
 from ftbench.score_rows import (
     ANSWERS,
     DATASET,
@@ -94,49 +93,6 @@ def outcome(dataset: DatasetResult) -> str:
     if dataset.score is not None:
         text += f" ({dataset.aggregation}: {dataset.score:.1f})"
     return text
-
-
-def feedback_json(result: Result) -> str:
-    """The feedback for programs; scores are not rounded."""
-    value = {
-        "schema_version": result.schema_version,
-        "decision": result.is_complete,
-        "fingerprint": result.fingerprint,
-        "model": result.model_abbr,
-        "average": result.average,
-        "failure": to_json(result.failure) if result.failure else None,
-        "flags": flag_lines(result.datasets),
-        "datasets": {d.name: _dataset_json(d) for d in result.datasets},
-    }
-    return json.dumps(value, ensure_ascii=False, indent=1) + "\n"
-
-
-def _dataset_json(dataset: DatasetResult) -> dict[str, Any]:
-    own, *groups = dataset_rows(dataset)
-    return {
-        "status": own.status,
-        "reason": to_json(own.reason) if own.reason else None,
-        **_score_json(own),
-        "subsets_done": dataset.subsets_done,
-        "subsets": len(dataset.subsets),
-        "reused_from": dataset.reused_from or None,
-        "groups": {row.name: {"status": row.status, **_score_json(row)} for row in groups},
-    }
-
-
-def _score_json(row: ScoreRow) -> dict[str, Any]:
-    return {
-        "score": row.score,
-        "weighted_score": row.weighted_score,
-        "metric": row.metric,
-        "label": row.label,
-        "aggregation": row.aggregation,
-        "completed": row.completed,
-        "expected": row.expected,
-        **row.validity.shares(),
-        "mean_output_tokens": row.validity.mean_output_tokens,
-        "flags": list(row.flags),
-    }
 
 
 def score_tables(result: Result, width: int) -> list[Table]:

@@ -36,7 +36,7 @@ ROWS = [
     ["catalogue", "dataset_options", "validity"],
     ["score_rows"],
     ["program", "engine", "host", "plan", "config", "checkpoint", "workspace", "comparison"],
-    ["config_checks", "sweep", "reuse"],
+    ["config_checks", "sweep", "reuse", "feedback"],
     [
         "data",
         "build_context",
