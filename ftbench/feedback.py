@@ -5,7 +5,8 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from ftbench.schema import DatasetResult, Result, to_json
+from ftbench.canary_words import changed_fraction
+from ftbench.schema import Canary, DatasetResult, Result, to_json
 from ftbench.score_rows import ScoreRow, dataset_rows, flag_lines
 
 
@@ -18,10 +19,17 @@ def feedback_json(result: Result) -> str:
         "model": result.model_abbr,
         "average": result.average,
         "failure": to_json(result.failure) if result.failure else None,
+        "canary": _canary_json(result.model.canary),
         "flags": flag_lines(result.datasets),
         "datasets": {d.name: _dataset_json(d) for d in result.datasets},
     }
     return json.dumps(value, ensure_ascii=False, indent=1) + "\n"
+
+
+def _canary_json(canary: Canary | None) -> dict[str, Any] | None:
+    if canary is None:
+        return None
+    return {**to_json(canary), "changed_fraction": changed_fraction(canary)}
 
 
 def _dataset_json(dataset: DatasetResult) -> dict[str, Any]:

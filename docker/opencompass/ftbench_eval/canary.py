@@ -33,8 +33,9 @@ PROMPTS = (
     "Once upon a time",
 )
 
-MAX_OUT_LEN = 16
-"""Tokens of an answer: enough to see a style or a format, of which most training changes some."""
+MAX_OUT_LEN = 8
+"""Tokens of an answer. Whether there is an effect its log-probabilities tell; these say whether it
+reaches answers."""
 
 _LIKELY = math.log(1e-4)
 """Of the first token's distribution only what may be chosen counts: in its tail an effect of no
