@@ -133,7 +133,9 @@ def _compare(role: str, wrapper: Any, is_vllm: bool, started: float) -> tuple[Ca
 def _why(canary: Canary, cause: str) -> str:
     given = f"{canary.prompts} fixed prompts were answered alike with it and without it"
     if canary.changed:
-        given = f"{canary.changed} of {canary.prompts} fixed prompts were answered otherwise with it"
+        given = (
+            f"{canary.changed} of {canary.prompts} fixed prompts were answered otherwise with it"
+        )
     moved = canary.max_logprob_difference or 0.0
     if moved:
         given += f", log-probabilities differ by {moved:.2g} at most"

@@ -252,7 +252,9 @@ class Evaluation:
                 journal,
                 self._built,
                 decision,
-                load=lambda: self._effect.shown_by(self._load_model(model_files, decision), decision),
+                load=lambda: self._effect.shown_by(
+                    self._load_model(model_files, decision), decision
+                ),
                 load_copies=lambda: self._load_copies(model_files, decision),
                 on_written=lambda subset: self._submit(subset, decision),
                 on_failed=collector.fail,
