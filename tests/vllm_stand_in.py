@@ -4,8 +4,8 @@ What it follows: ``LLMEngine.add_request``, ``step``, ``abort_request`` and
 ``has_unfinished_requests`` (vllm/v1/engine/llm_engine.py), ``LLM.generate``
 (vllm/entrypoints/llm.py), ``SamplingParams`` (vllm/sampling_params.py), ``RequestOutput`` and
 ``CompletionOutput`` (vllm/outputs.py). It computes nothing: an answer is made from the prompt, the
-seed and the LoRA request (which ``DROPS_LORA`` makes it ignore), and takes as many steps as the prompt's length says. What real vLLM does
-on a GPU no test here can tell.
+seed and the LoRA request (which ``DROPS_LORA`` makes it ignore), and takes as many steps as the
+prompt's length says. What real vLLM does on a GPU no test here can tell.
 """
 
 from __future__ import annotations

@@ -58,7 +58,7 @@ def configured_shapes(config: Mapping[str, Any]) -> Shapes:
     hidden, heads, inner = (config[key] for key in keys)
     head = config.get("head_dim") or hidden // heads
     queries, keys_ = heads * head, (config.get("num_key_value_heads") or heads) * head
-    shapes = {}
+    shapes: Shapes = {}
     if not any(config.get(key) for key in _OTHER_ATTENTION):
         shapes |= {
             "q_proj": (queries, hidden),

@@ -1,6 +1,6 @@
 """Asks the canary about adapters of every kind; runs in the evaluation environment.
 
-    python canary_cases.py CHECKPOINTS WORK     prints one JSON object: what came of each case
+python canary_cases.py CHECKPOINTS WORK     prints one JSON object: what came of each case
 """
 
 from __future__ import annotations
@@ -14,14 +14,13 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors.torch import load_file, save_file
-
 from ftbench_eval.canary import NoEffect, check_adapter
 from ftbench_eval.merge import merge_adapter
 from ftbench_eval.model_files import read_model_files
 from ftbench_eval.model_load import load_model
 from ftbench_eval.opencompass_config import use_real_python_root
 from ftbench_eval.settings import read_settings
+from safetensors.torch import load_file, save_file
 
 CHECKPOINTS, WORK = map(Path, sys.argv[1:])
 

@@ -68,9 +68,7 @@ def test_an_adapter_that_changes_no_answer_is_taken(cases: dict[str, Any], name:
         ("switched off", "the loaded model has it, switched off"),
     ],
 )
-def test_an_adapter_without_effect_is_refused(
-    cases: dict[str, Any], name: str, cause: str
-) -> None:
+def test_an_adapter_without_effect_is_refused(cases: dict[str, Any], name: str, cause: str) -> None:
     canary = cases[name]["canary"]
     assert cases[name]["refused"] == f"{ALIKE}. Likely cause: {cause}. {EVEN_SO}"
     # Exactly: the same kernels on the same batch give the same bits.
