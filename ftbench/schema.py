@@ -70,7 +70,7 @@ VARIABLES: dict[str, str] = {
     "JUDGE_RETRIES": "further tries of a request that the judge did not answer",
     "JUDGE_CONCURRENCY": "requests to the judge at a time",
     "ALLOW_OUTSIDE_SERVICES": "true: scoring may send the model's answers to services outside",
-    "CANARY": "true: show on a few prompts that the adapter has an effect, else stop; false: do not",
+    "CANARY": "true: stop where a few prompts show no effect of the adapter; false: go on",
     "SECRETS_PATH": "folder with one file per secret, named like its variable; empty: none",
 }
 """The whole contract from host to container: name and meaning. A test holds it against the code."""
