@@ -260,6 +260,9 @@ class Config:
     again, dataset by dataset, and an unfinished run goes on; never: evaluate everything."""
     allow_outside_services: bool = False
     """Let scoring send what the model wrote to services outside (bigcodebench, multipl_e, ...)."""
+    canary: bool = True
+    """Show on a few fixed prompts, before the benchmarks, that the adapter changes what the model
+    answers, and stop where it does not; false: evaluate all the same."""
     dry_run: bool = False
     """Print exactly what would be launched, and stop."""
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from ftbench.canary_words import changed_fraction
 from ftbench.error_samples import ErrorSamples
-from ftbench.schema import DatasetResult, Result, to_json
+from ftbench.schema import Canary, DatasetResult, Result, to_json
 from ftbench.score_rows import ScoreRow, dataset_rows, flag_lines
 
 FEEDBACK_VERSION = 2
@@ -29,6 +30,7 @@ def feedback_json(result: Result, errors: ErrorSamples | None = None) -> str:
         "model": result.model_abbr,
         "average": result.average,
         "failure": to_json(result.failure) if result.failure else None,
+        "canary": _canary_json(result.model.canary),
         "flags": flag_lines(result.datasets),
         "datasets": {
             d.name: {**_dataset_json(d), **_errors_json(d.name, errors)} for d in result.datasets
@@ -44,6 +46,12 @@ def _errors_json(name: str, errors: ErrorSamples) -> dict[str, Any]:
         "wrong": errors.wrong.get(name),
         "error_samples_withheld": errors.withheld_of.get(name),
     }
+
+
+def _canary_json(canary: Canary | None) -> dict[str, Any] | None:
+    if canary is None:
+        return None
+    return {**to_json(canary), "changed_fraction": changed_fraction(canary)}
 
 
 def _dataset_json(dataset: DatasetResult) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from ftbench import checkpoint
 from ftbench.config import ModelConf
 from ftbench.errors import Problem
 from ftbench.host import Host
+from ftbench.sidecar import read_sidecar
 
 _HUB_ID = re.compile(r"[\w.-]+(/[\w.-]+)?")
 
@@ -90,6 +91,10 @@ def locate_model(conf: ModelConf, host: Host, may_download: bool = True) -> Mode
             problems += differences
             notes += remarks
         problems += _check_template(conf, folder, adapter)
+        if adapter is None and not problems:
+            twins, remarks = _check_trained(folder, host)
+            problems += twins
+            notes += remarks
     return ModelSource(
         base=str(named or base),
         base_folder=folder,
@@ -115,6 +120,39 @@ def _named_folder(base: str, host: Host, adapter: Path | None) -> Path | None:
     return next(
         (p.resolve() for start in starts if (p := start / Path(base).expanduser()).is_dir()), None
     )
+
+
+def _check_trained(folder: Path, host: Host) -> tuple[list[Problem], list[str]]:
+    """Says of a full model whose origin is known and here whether it is that very model.
+
+    Returns:
+        A problem where a training wrote it, which then trained nothing; a note where only its
+        config.json names an origin, as that of a saved copy does too.
+    """
+    sidecar = read_sidecar(folder)
+    origin = (sidecar.base_model if sidecar else "") or _origin(folder)
+    known = _named_folder(origin, host, None) or _cached_snapshot(origin, host.hub_dir)
+    if not origin or known is None or known == folder:
+        return [], []
+    try:
+        if not checkpoint.same_weights(folder, known):
+            return [], []
+    except (checkpoint.BadTensorFile, OSError):
+        return [], []  # the origin is not what is evaluated: whether it is whole does not matter
+    happened = f"its weights are those of {origin}, bit by bit"
+    if sidecar is None or not sidecar.base_model or sidecar.global_step == 0:
+        return [], [f"{happened}: this is the base model"]
+    cure = "evaluate what was trained, or the base itself with model.base=" + origin
+    tried = f"model.base={folder}"
+    return [Problem(tried, f"{happened}, so the training changed nothing", cure)], []
+
+
+def _origin(folder: Path) -> str:
+    try:
+        config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+        return str(config.get("_name_or_path") or "")
+    except (OSError, ValueError, AttributeError):
+        return ""
 
 
 def _why_no_base(base: str, conf: ModelConf, host: Host) -> list[Problem]:

@@ -238,6 +238,7 @@ def _environment(
         "TIMEOUT_S": config.timeout,
         "SCORING_TIMEOUT_S": runtime.scoring_timeout,
         "SCORING_WORKERS": runtime.scoring_workers,
+        "CANARY": str(config.canary).lower(),
         "COMPASS_DATA_CACHE": str(chosen.data_dir),
     }
     # As many numeric threads as processors made a run six times slower on a busy machine.

@@ -20,6 +20,7 @@ ENTRYPOINT = "eval_entrypoint.py"
 
 _SHARED = (
     "schema.py",
+    "canary_words.py",
     "json_files.py",
     "options.py",
     "aggregates.py",

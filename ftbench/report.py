@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ftbench.canary_words import canary_sentence
 from ftbench.error_samples import choose_errors
 from ftbench.feedback import feedback_json
 from ftbench.host import command_line
@@ -176,6 +177,7 @@ def details(plan: Plan, result: Result) -> list[str]:
     lines = [f"Model: {plan.model.adapter or plan.model.base}"]
     if plan.model.adapter:
         lines += [f"Base model: {plan.model.base}"]
+    lines += _canary(result)
     lines += list(result.model.notes)
     lines += _notes(result)
     lines += [f"Fingerprint: {plan.fingerprint}"] if plan.fingerprint else []
@@ -211,8 +213,13 @@ def print_report(console: Console, plan: Plan, result: Result, pointers: Pointer
             say(console, log)
     say(console, feedback(result))
     where = [f"Report: {plan.files.report}", *_links(pointers), *pointers.notes]
-    for line in [*_notes(result), *where, *_going_on(plan, result)]:
+    for line in [*_canary(result), *_notes(result), *where, *_going_on(plan, result)]:
         say(console, line)
+
+
+def _canary(result: Result) -> list[str]:
+    sentence = canary_sentence(result.model.canary)
+    return [sentence] if sentence else []
 
 
 def _notes(result: Result) -> list[str]:

@@ -70,6 +70,7 @@ VARIABLES: dict[str, str] = {
     "JUDGE_RETRIES": "further tries of a request that the judge did not answer",
     "JUDGE_CONCURRENCY": "requests to the judge at a time",
     "ALLOW_OUTSIDE_SERVICES": "true: scoring may send the model's answers to services outside",
+    "CANARY": "true: stop where a few prompts show no effect of the adapter; false: go on",
     "SECRETS_PATH": "folder with one file per secret, named like its variable; empty: none",
 }
 """The whole contract from host to container: name and meaning. A test holds it against the code."""
@@ -334,6 +335,31 @@ class DatasetResult:
 
 
 @dataclass(frozen=True)
+class Canary:
+    """What a few fixed prompts show of an adapter: answered with it and without it.
+
+    Attributes:
+        prompts: Prompts that were asked; 0 where the weights were compared instead.
+        changed: Prompts whose greedy answer differs; a perplexity counts when it moves.
+        max_logprob_difference: The largest change of a log-probability; None: not measured.
+        noise: The same between two asks without the adapter; None: not measured.
+        weights: Weight tensors of the model that the adapter was merged into; 0: not merged.
+        changed_weights: Those of them that merging changed.
+        skipped: Why nothing was asked; empty when it was.
+        seconds: Time it took.
+    """
+
+    prompts: int = 0
+    changed: int = 0
+    max_logprob_difference: float | None = None
+    noise: float | None = None
+    weights: int = 0
+    changed_weights: int = 0
+    skipped: str = ""
+    seconds: float = 0.0
+
+
+@dataclass(frozen=True)
 class ModelFacts:
     """How the model was really loaded.
 
@@ -345,6 +371,8 @@ class ModelFacts:
         batches: How large a batch may be, in words; empty where OpenCompass makes them.
         parallel: Copies of the model and GPUs of each, in words; empty for one on one GPU or CPU.
         notes: Decisions a reader should know, one sentence each.
+        canary: Whether the adapter has an effect; None without an adapter, or where the model was
+            not loaded.
     """
 
     opencompass_type: str = ""
@@ -357,6 +385,7 @@ class ModelFacts:
     dtype: str = ""
     load_seconds: float = 0.0
     notes: tuple[str, ...] = ()
+    canary: Canary | None = None
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ from rich.console import Console
 from ftbench.config import Config, ModelConf, RuntimeConf, TrackingConf
 from ftbench.model_source import ModelSource, download_base, locate_model
 from ftbench.run import evaluate
+from ftbench.sidecar import Sidecar, write_sidecar
 from tests.checkpoint.folders import base_tensors, cut, make_adapter, make_base
 from tests.surroundings import make_host
 
@@ -235,3 +236,36 @@ def test_no_model_is_downloaded_when_there_is_nothing_to_do(
     printed = io.StringIO()
     outcome = evaluate(config, make_host(tmp_path), Console(file=printed))
     assert outcome.exit_code == 0 and "downloading" not in printed.getvalue()
+
+
+@pytest.mark.parametrize(
+    ("sidecar", "problems", "notes"),
+    [
+        (Sidecar(base_model="base", global_step=100), 1, 0),
+        (Sidecar(base_model="base", global_step=0), 0, 1),
+        (None, 0, 1),
+    ],
+)
+def test_locate_model_recognises_a_full_model_that_is_its_base(
+    tmp_path: Path, sidecar: Sidecar | None, problems: int, notes: int
+) -> None:
+    make_base(tmp_path / "base")
+    tuned = make_base(tmp_path / "tuned", _name_or_path="base")
+    if sidecar:
+        write_sidecar(tuned, sidecar)
+    source = locate_model(ModelConf(base="tuned"), make_host(tmp_path))
+    said = "its weights are those of base, bit by bit"
+    assert [p.happened for p in source.problems] == [
+        f"{said}, so the training changed nothing"
+    ] * problems
+    assert list(source.notes) == [f"{said}: this is the base model"] * notes
+
+
+def test_locate_model_takes_a_full_model_that_was_trained(tmp_path: Path) -> None:
+    make_base(tmp_path / "base")
+    tensors = base_tensors()
+    tensors["model.embed_tokens.weight"][0, 0] += 1
+    tuned = make_base(tmp_path / "tuned", tensors)
+    write_sidecar(tuned, Sidecar(base_model="base", global_step=100))
+    source = locate_model(ModelConf(base="tuned"), make_host(tmp_path))
+    assert (source.problems, source.notes) == ((), ())

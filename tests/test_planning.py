@@ -81,6 +81,7 @@ def test_make_plan_fills_the_contract_with_the_program(world: Path) -> None:
         "TIMEOUT_S": "3600",
         "SCORING_TIMEOUT_S": "1800",
         "SCORING_WORKERS": "2",
+        "CANARY": "true",
         "COMPASS_DATA_CACHE": str(world / "compass"),
         "JUDGE_MODEL": "",
         "JUDGE_API_BASE": "",

@@ -83,6 +83,7 @@ CHANGE_NO_PREDICTION: dict[str, Any] = {
     "tracking.write_back": "none",
     "tracking.request_timeout": 1,
     "flag_above": 0.5,
+    "canary": False,
     "timeout": 1,
     "workspace": "elsewhere",
     "reuse": "never",

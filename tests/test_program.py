@@ -41,6 +41,7 @@ def test_program_files_are_the_entrypoint_its_package_and_the_shared_modules():
         f"ftbench/{name}"
         for name in (
             "schema.py",
+            "canary_words.py",
             "json_files.py",
             "options.py",
             "aggregates.py",

@@ -21,8 +21,9 @@ from ftbench.runtimes.base import (
     TIMED_OUT,
     Launch,
 )
-from ftbench.schema import Reason, Result, RunFiles, read_result
+from ftbench.schema import Canary, Reason, Result, RunFiles, read_result, write_result
 from ftbench.tracking import Recorded
+from ftbench.tracking.scores import of_canary, overall_status
 from tests.run_fixtures import (
     BROKEN,
     CRASH,
@@ -109,6 +110,37 @@ def test_evaluate_of_a_model_that_does_not_load_ends_with_5(world: World) -> Non
     assert (
         "Execution: Benchmark completed: 0/2 datasets (OSError: no tokenizer in base)\n"
     ) in world.printed
+
+
+def test_evaluate_of_an_adapter_without_effect_ends_with_5_and_says_what_was_measured(
+    world: World, recordings: list[tuple[Plan, Result]]
+) -> None:
+    why = "the adapter has no effect: 8 fixed prompts were answered alike with it and without it"
+
+    def stop_at_canary(plan: Plan) -> Launch:
+        launch = fail_at_loading(plan)
+        found = Canary(prompts=8, max_logprob_difference=0.0, noise=0.0)
+        result = read_result(plan.files.result)
+        failed = replace(
+            result, failure=Reason("adapter", why), model=replace(result.model, canary=found)
+        )
+        write_result(plan.files.result, failed)
+        return launch
+
+    world.runtime.programs = [stop_at_canary]
+    outcome = world.evaluate(tracking=INTO_MLFLOW)
+    assert outcome.exit_code == 5
+    assert f"Execution: Benchmark completed: 0/2 datasets ({why})\n" in world.printed
+    sentence = "Canary: the adapter changes the answers to 0 of 8 fixed prompts: it has no effect."
+    assert sentence in world.printed
+    assert sentence in outcome.plan.files.report.read_text()
+    said = json.loads(outcome.plan.files.feedback.read_text())["canary"]
+    assert (said["changed_fraction"], said["max_logprob_difference"]) == (0.0, 0.0)
+    ((_, recorded),) = recordings
+    assert recorded.model.canary is not None
+    assert overall_status(recorded) == "failed"
+    logged = {score.key: score.value for score in of_canary(recorded.model.canary)}
+    assert logged == {"canary/changed_fraction": 0.0, "canary/max_logprob_difference": 0.0}
 
 
 def test_evaluate_names_a_download_that_failed(

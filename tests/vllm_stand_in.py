@@ -4,8 +4,8 @@ What it follows: ``LLMEngine.add_request``, ``step``, ``abort_request`` and
 ``has_unfinished_requests`` (vllm/v1/engine/llm_engine.py), ``LLM.generate``
 (vllm/entrypoints/llm.py), ``SamplingParams`` (vllm/sampling_params.py), ``RequestOutput`` and
 ``CompletionOutput`` (vllm/outputs.py). It computes nothing: an answer is made from the prompt, the
-seed and the LoRA request, and takes as many steps as the prompt's length says. What real vLLM does
-on a GPU no test here can tell.
+seed and the LoRA request (which ``DROPS_LORA`` makes it ignore), and takes as many steps as the
+prompt's length says. What real vLLM does on a GPU no test here can tell.
 """
 
 from __future__ import annotations
@@ -22,6 +22,9 @@ MAX_NUM_SEQS = 8
 """Requests that one step computes at once."""
 
 MAX_MODEL_LEN = 20_000
+
+DROPS_LORA = False
+"""As an engine that takes a LoRA request and computes without it."""
 
 
 class RequestOutputKind(enum.Enum):
@@ -154,7 +157,8 @@ class LLMEngine:
 
 
 def _output(request_id: str, request: _Running) -> RequestOutput:
-    adapter = request.lora_request.lora_path if request.lora_request else ""
+    is_served = request.lora_request is not None and not DROPS_LORA
+    adapter = request.lora_request.lora_path if is_served else ""
     seed = request.params.seed if request.params.temperature else None
     answer = zlib.crc32(f"{request.text}|{seed}|{adapter}".encode())
     # The token that ends a text is among its tokens.
@@ -165,7 +169,7 @@ def _output(request_id: str, request: _Running) -> RequestOutput:
         done = CompletionOutput(f"answer {answer}", [1, 2, 3, 9], "stop", "\n\n")
     ids, logprobs = request.ids, None
     if request.params.prompt_logprobs is not None:
-        logprobs = [None, *({token: Logprob(-token / 100)} for token in ids[1:])]
+        logprobs = [None, *({token: Logprob(-token / 100 - len(adapter))} for token in ids[1:])]
     finished = not request.steps
     return RequestOutput(request_id, request.text, ids, [done], finished, logprobs)
 

@@ -10,6 +10,7 @@ from ftbench.checkpoint.folders import (
     natural_key,
 )
 from ftbench.checkpoint.hashes import hash_folder, hash_model, hash_weights
+from ftbench.checkpoint.identity import same_weights
 from ftbench.checkpoint.model import has_chat_template, has_tokenizer, inspect_model
 from ftbench.checkpoint.tensors import BadTensorFile, TensorInfo, read_header
 
@@ -31,4 +32,5 @@ __all__ = [
     "list_checkpoints",
     "natural_key",
     "read_header",
+    "same_weights",
 ]

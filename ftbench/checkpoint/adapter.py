@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ftbench.checkpoint.effect import why_no_effect
 from ftbench.checkpoint.tensors import (
     BadTensorFile,
     TensorInfo,
@@ -26,6 +27,8 @@ PREFIX = "base_model.model."
 """What peft puts before every module path of the base."""
 
 _LORA = re.compile(r"(?P<module>.+)\.lora_(?P<part>embedding_A|embedding_B|A|B)(\.weight)?$")
+
+_NO_EFFECT = "evaluate a trained checkpoint, or the base itself with model.base=..."
 
 _NO_GENERATION = ("SEQ_CLS", "TOKEN_CLS", "QUESTION_ANS", "FEATURE_EXTRACTION")
 
@@ -268,9 +271,19 @@ def _check_values(adapter: Adapter, config: dict[str, Any]) -> list[Problem]:
         # Other trained tensors may change the model all the same.
         if found and all(found) and _only_lora(adapter, config):
             happened = f"every lora_{part} is zero, so the adapter would change nothing"
-            cure = "evaluate a trained checkpoint, or the base itself with model.base=..."
-            problems.append(Problem(str(adapter.weights), happened, cure))
+            problems.append(Problem(str(adapter.weights), happened, _NO_EFFECT))
+    if not problems and _only_lora(adapter, config):
+        problems += _check_effect(adapter, config)
     return problems
+
+
+def _check_effect(adapter: Adapter, config: dict[str, Any]) -> list[Problem]:
+    try:
+        why = why_no_effect(adapter.weights, adapter.pairs(), config)
+    except (BadTensorFile, OSError) as exc:
+        return [Problem(f"reading {adapter.weights}", str(exc), "copy the file again")]
+    happened = f"{why}, so the adapter would change nothing"
+    return [Problem(str(adapter.weights), happened, _NO_EFFECT)] if why else []
 
 
 def _only_lora(adapter: Adapter, config: dict[str, Any]) -> bool:

@@ -9,9 +9,14 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from ftbench.checkpoint.adapter import PREFIX, Adapter
+from ftbench.checkpoint.architectures import (
+    configured_shape,
+    configured_shapes,
+    layers_below,
+    number_of_layers,
+)
 from ftbench.checkpoint.model import read_json, read_tensors
 from ftbench.checkpoint.tensors import BadTensorFile
 from ftbench.errors import Problem
@@ -32,12 +37,16 @@ class _Base:
     Attributes:
         is_complete: Every module of the base is listed.
         renames: transformers gives its modules other paths than the file.
+        modules: Paths of all modules where only these are known, as of packed weights; else empty.
+        layers_below: Where the layers stand, such as ``model.layers``; empty when not known.
     """
 
     shapes: dict[str, tuple[int, int]]
     num_layers: int | None
     is_complete: bool
     renames: bool
+    modules: frozenset[str] = frozenset()
+    layers_below: str = ""
 
 
 def compare_with_base(
@@ -96,7 +105,6 @@ def _same_name(first: str, second: str) -> bool:
 def _read_base(folder: Path) -> _Base:
     config = read_json(folder / "config.json")
     config = config if isinstance(config, dict) else {}
-    layers = config.get("num_hidden_layers")
     renames = any(part in config for part in _SEVERAL_PARTS)
     tensors = read_tensors(folder)
     if tensors and "quantization_config" not in config:
@@ -107,27 +115,14 @@ def _read_base(folder: Path) -> _Base:
         }
         return _Base(shapes, None, is_complete=True, renames=renames)
     # Quantized weights have packed shapes, and pickles are not opened: the configuration must do.
-    num_layers = layers if isinstance(layers, int) else None
-    return _Base(_configured_shapes(config), num_layers, is_complete=False, renames=renames)
-
-
-def _configured_shapes(config: dict[str, Any]) -> dict[str, tuple[int, int]]:
-    """Shapes of a Llama-like layer by the last part of the module path."""
-    keys = ("hidden_size", "num_attention_heads", "intermediate_size")
-    if not all(isinstance(config.get(key), int) and config[key] > 0 for key in keys):
-        return {}
-    hidden, heads, inner = (config[key] for key in keys)
-    head = config.get("head_dim") or hidden // heads
-    queries, keys_ = heads * head, (config.get("num_key_value_heads") or heads) * head
-    return {
-        "q_proj": (queries, hidden),
-        "k_proj": (keys_, hidden),
-        "v_proj": (keys_, hidden),
-        "o_proj": (hidden, queries),
-        "gate_proj": (inner, hidden),
-        "up_proj": (inner, hidden),
-        "down_proj": (hidden, inner),
-    }
+    return _Base(
+        configured_shapes(config),
+        number_of_layers(config),
+        is_complete=False,
+        renames=renames,
+        modules=frozenset(name.rpartition(".")[0] for name in tensors),
+        layers_below="" if renames else layers_below(config),
+    )
 
 
 def _differences(adapter: Adapter, base: _Base) -> Iterator[str]:
@@ -161,10 +156,8 @@ def _find(path: str, base: _Base) -> tuple[tuple[int, int] | None, str]:
         return None, f"its key {path} does not begin with {PREFIX}, as peft expects"
     module = path.removeprefix(PREFIX)
     if not base.is_complete:
-        layer = re.search(r"\.(\d+)\.", module)
-        if layer and base.num_layers is not None and int(layer[1]) >= base.num_layers:
-            return None, f"it adapts {module}, the base has {base.num_layers} layers"
-        return base.shapes.get(module.rpartition(".")[2]), ""
+        complaint = _misplaced(module, base)
+        return (None, complaint) if complaint else (configured_shape(module, base.shapes), "")
     if module in base.shapes:
         return base.shapes[module], ""
     for prefix in _OMITTED_PREFIXES:
@@ -179,6 +172,22 @@ def _find(path: str, base: _Base) -> tuple[tuple[int, int] | None, str]:
     if namesake:
         return None, f"it adapts {module}, which the base calls {namesake}"
     return None, f"it adapts {module}, which the base does not have"
+
+
+def _misplaced(module: str, base: _Base) -> str:
+    """What is wrong with a module's path where the base is known by its configuration alone."""
+    layer = re.search(r"(?:^|\.)(\d+)\.", module)
+    if not layer:
+        return ""
+    if base.num_layers is not None and int(layer[1]) >= base.num_layers:
+        return f"it adapts {module}, the base has {base.num_layers} layers"
+    below = base.layers_below
+    if below and not module.startswith(f"{below}."):
+        return f"it adapts {module}, and the layers of such a base stand below {below}"
+    is_listed = any(name.startswith(f"{below}.") for name in base.modules)
+    if below and is_listed and module not in base.modules:
+        return f"it adapts {module}, which the base does not have"
+    return ""
 
 
 def _namesake(module: str, base: _Base) -> str:

@@ -95,11 +95,17 @@ def read_tensors(folder: Path) -> dict[str, TensorInfo]:
         BadTensorFile: A file is damaged.
         OSError: A file cannot be read.
     """
-    tensors: dict[str, TensorInfo] = {}
-    for path in sorted(folder.glob("*.safetensors")):
-        if path.name.startswith("model"):
-            tensors |= read_header(path)
-    return tensors
+    return {name: tensor for name, (_, tensor) in read_tensors_of(folder).items()}
+
+
+def read_tensors_of(folder: Path) -> dict[str, tuple[Path, TensorInfo]]:
+    """As ``read_tensors``, each with the file that holds it."""
+    return {
+        name: (path, tensor)
+        for path in sorted(folder.glob("*.safetensors"))
+        if path.name.startswith("model")
+        for name, tensor in read_header(path).items()
+    }
 
 
 def _no_model(folder: Path, tried: str) -> Problem:

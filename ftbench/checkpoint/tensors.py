@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import math
 import os
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -189,6 +190,40 @@ def inspect_values(path: Path, tensor: TensorInfo) -> Values | None:
             nan, inf, zero = _look(values, tensor.dtype)
             num_nan, num_inf, is_zero = num_nan + nan, num_inf + inf, is_zero and zero
     return Values(num_nan, num_inf, is_zero)
+
+
+def read_values(path: Path, tensor: TensorInfo) -> npt.NDArray[np.float64] | None:
+    """The values of a tensor; None for kinds that numpy cannot read.
+
+    Raises:
+        BadTensorFile: The file ends before they do.
+        OSError: It cannot be read.
+    """
+    if tensor.dtype not in _READABLE:
+        return None
+    raw = b"".join(piece.tobytes() for piece in read_bytes(path, tensor))
+    values = np.frombuffer(raw, dtype=_READABLE[tensor.dtype])
+    if tensor.dtype == "BF16":  # the upper half of a float32
+        values = (values.astype(np.uint32) << 16).view(np.float32)
+    return values.astype(np.float64).reshape(tensor.shape)
+
+
+def read_bytes(path: Path, tensor: TensorInfo) -> Iterator[npt.NDArray[np.uint8]]:
+    """The bytes of a tensor, a few MiB at a time.
+
+    Raises:
+        BadTensorFile: The file ends before they do.
+        OSError: It cannot be read.
+    """
+    with path.open("rb", buffering=0) as file:
+        file.seek(tensor.start)
+        left = tensor.num_bytes
+        while left:
+            piece = np.fromfile(file, dtype=np.uint8, count=min(left, _CHUNK_BYTES))
+            if not piece.size:
+                raise BadTensorFile("it was cut while it was read")
+            left -= piece.size
+            yield piece
 
 
 def _look(values: npt.NDArray[Any], dtype: str) -> tuple[int, int, bool]:

@@ -20,7 +20,7 @@ _FIRST = (
 _NOT_SHOWN = re.compile(
     # The run's name says which adapter it is; where and when it ran says nothing about a score.
     r"adapter|base_identity|model\..*|timeout|workspace|runtime\..*|tracking\..*|reuse|suite"
-    r"|datasets|data_dir|flag_above|download|training\..*"
+    r"|datasets|data_dir|flag_above|canary|download|training\..*"
     r"|.*(_dir|_name|_path|_id|output|logging|report_to|push_to).*",
     re.IGNORECASE,
 )

@@ -11,6 +11,7 @@ import re
 import shlex
 from dataclasses import dataclass
 
+from ftbench.canary_words import canary_sentence
 from ftbench.plan import Plan
 from ftbench.schema import OK, Result
 from ftbench.score_rows import ANSWERS, INTERVAL, MARK, ScoreRow, cells, dataset_rows, flag_lines
@@ -85,7 +86,8 @@ def run_note(
         lines += ["", f"Failed: {_cell(result.failure.message)}"]
     facts = [f"- Model: {_code(model_label(plan))}, base {_code(plan.model.base)}"]
     facts += [f"- Setting: {setting_label(plan)}"]
-    facts += [f"- {_cell(note)}" for note in result.model.notes]
+    remarks = (canary_sentence(result.model.canary), *result.model.notes)
+    facts += [f"- {_cell(note)}" for note in remarks if note]
     facts += [f"- {_cell(f'{d.name}: {n}')}" for d in result.datasets for n in notes(d.subsets)]
     facts += [
         "- Answers: `samples.html` (what is wrong, by subset), `samples/` (tables), "

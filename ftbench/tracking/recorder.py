@@ -28,7 +28,7 @@ from ftbench.tracking.failures import explain
 from ftbench.tracking.note import NOTE_TAG, run_note
 from ftbench.tracking.receipt import keep_receipt
 from ftbench.tracking.recorded import Recorded
-from ftbench.tracking.scores import Score, details, headlines
+from ftbench.tracking.scores import Score, details, headlines, of_canary
 from ftbench.tracking.sweeps import keep_sweep_lines, sweep_tag
 
 if TYPE_CHECKING:
@@ -173,7 +173,10 @@ def _log_scores(target: _Target) -> list[str]:
         tags[SWEEP_TAG] = sweep_tag(there.get(SWEEP_TAG, ""), plan.tracking.sweep_id)
     target.client.log_batch(
         target.run_id,
-        metrics=[_metric(target, score, digests) for score in headlines(result)],
+        metrics=[
+            _metric(target, score, digests)
+            for score in [*headlines(result), *of_canary(result.model.canary)]
+        ],
         params=[Param(key, value) for key, value in params.items()],
         tags=[RunTag(key, value) for key, value in tags.items()],
     )

@@ -12,6 +12,11 @@
     subset/<dataset>/<subset>             scores of the subsets, where there are several
     metric/<dataset>/<name>               further numbers that OpenCompass reports
     seconds/<dataset>                     inference time
+    canary/changed_fraction               share of the canary's prompts, 0 to 1, whose answers the
+                                          adapter changes
+    canary/max_logprob_difference         the largest change of a log-probability there
+    canary/changed_weights_fraction       share of the base's weight tensors, 0 to 1, that merging
+                                          the adapter changed, where it was merged
 
 MLflow's pages make one chart section of everything before the last slash, so subsets of one dataset
 stand together and the headlines stand alone. Only finite numbers become metrics.
@@ -23,12 +28,14 @@ import math
 from dataclasses import dataclass
 from typing import TypeGuard
 
+from ftbench.canary_words import changed_fraction
 from ftbench.schema import (
     FAILED,
     OK,
     PARTIAL,
     SKIPPED,
     TIMEOUT,
+    Canary,
     DatasetResult,
     Result,
     SubsetResult,
@@ -89,6 +96,23 @@ def headlines(result: Result) -> list[Score]:
             value = coverage_percent(dataset)
             scores += [Score(metric_key("coverage", dataset.name), value, dataset.name)]
     return _unique(scores)
+
+
+def of_canary(canary: Canary | None) -> list[Score]:
+    """What the canary measured; nothing where it did not."""
+    if canary is None:
+        return []
+    merged = canary.changed_weights / canary.weights if canary.weights else None
+    values = {
+        "changed_fraction": changed_fraction(canary),
+        "max_logprob_difference": canary.max_logprob_difference,
+        "changed_weights_fraction": merged,
+    }
+    return [
+        Score(metric_key("canary", name), value)
+        for name, value in values.items()
+        if _is_number(value)
+    ]
 
 
 def details(dataset: DatasetResult) -> list[Score]:

@@ -8,12 +8,23 @@ from dataclasses import replace
 import pytest
 
 from ftbench.aggregates import aggregate
-from ftbench.schema import FAILED, OK, PARTIAL, SKIPPED, TIMEOUT, DatasetResult, Reason, Result
+from ftbench.schema import (
+    FAILED,
+    OK,
+    PARTIAL,
+    SKIPPED,
+    TIMEOUT,
+    Canary,
+    DatasetResult,
+    Reason,
+    Result,
+)
 from ftbench.tracking.scores import (
     Score,
     coverage_percent,
     details,
     headlines,
+    of_canary,
     overall_status,
 )
 from tests.tracking_fixtures import (
@@ -160,3 +171,14 @@ def test_names_that_become_equal_do_not_hide_each_other() -> None:
 )
 def test_overall_status(result: Result, status: str) -> None:
     assert overall_status(result) == status
+
+
+def test_the_canary_is_logged_as_far_as_it_was_measured() -> None:
+    asked = Canary(prompts=8, changed=6, max_logprob_difference=1.5, noise=0.0)
+    assert of_canary(asked) == [
+        Score("canary/changed_fraction", 0.75),
+        Score("canary/max_logprob_difference", 1.5),
+    ]
+    merged = Canary(weights=40, changed_weights=10)
+    assert of_canary(merged) == [Score("canary/changed_weights_fraction", 0.25)]
+    assert of_canary(Canary(skipped="canary=false")) == of_canary(None) == []

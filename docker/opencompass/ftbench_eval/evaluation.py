@@ -21,6 +21,7 @@ from ftbench_eval import confinement
 from ftbench_eval.built import BuiltDatasets, name_datasets_at_random
 from ftbench_eval.checks import Checked, check
 from ftbench_eval.collecting import Collector
+from ftbench_eval.effect_check import EffectCheck
 from ftbench_eval.hardware import hardware
 from ftbench_eval.hub_data import load_from_snapshots
 from ftbench_eval.inference import Inference
@@ -66,6 +67,10 @@ class Evaluation:
     _built: BuiltDatasets = field(default_factory=BuiltDatasets, init=False)
     _model: LoadedModel | None = field(default=None, init=False)
     _parallel: Parallel = field(default=Parallel(1, 0), init=False)
+    _effect: EffectCheck = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._effect = EffectCheck(self.settings, self.progress, self.output)
 
     def run(self) -> None:
         """Evaluates every dataset; what goes wrong with one of them is data, not an exception.
@@ -120,6 +125,7 @@ class Evaluation:
             chat_template=decision.chat_template,
             merged=bool(decision.merge_because),
             parallel=self._parallel.words,
+            canary=self._effect.unasked,
             notes=decision.notes
             + ((self._parallel.why,) if self._parallel.why else ())
             + judge_notes(chosen)
@@ -212,6 +218,7 @@ class Evaluation:
         repair(files, settings.model_abbr, {abbr: item.rows for abbr, item in by_abbr.items()})
         answers = files.predictions / settings.model_abbr / JOURNAL
         journal = Journal(answers, settings.fingerprint)
+        self._effect.recall(journal)
         collector = Collector(
             settings,
             files,
@@ -250,7 +257,9 @@ class Evaluation:
                 journal,
                 self._built,
                 decision,
-                load=lambda: self._load_model(model_files, decision),
+                load=lambda: self._effect.shown_by(
+                    self._load_model(model_files, decision), decision
+                ),
                 load_copies=lambda: self._load_copies(model_files, decision),
                 on_written=lambda subset: self._submit(subset, decision),
                 on_failed=collector.fail,
@@ -276,12 +285,20 @@ class Evaluation:
     def _load_copies(self, model_files: ModelFiles, decision: ModelDecision) -> Copies:
         settings, parallel = self.settings, self._parallel
         if parallel.data == 1:
-            return copy_in_here(self._load_model(model_files, decision), settings)
+            model = self._load_model(model_files, decision)
+            copies = copy_in_here(model, settings)
+            self._effect.shown_by(model, decision)  # as it will be asked: through the copy's front
+            return copies
         tensors = self._begin_loading(model_files, decision)
         adapter = self._served_adapter(decision)
         say = self.output.say
-        copies = start_copies(settings, decision.configs, adapter, parallel, os.environ, say)
+        checked = self._effect.adapter(decision)
+        with self._effect.noted():
+            copies = start_copies(
+                settings, decision.configs, adapter, parallel, os.environ, say, checked
+            )
         self._note_loaded(copies.facts, tensors, copies.notes)
+        self._effect.note(copies.facts.canary)
         return copies
 
     def _begin_loading(self, model_files: ModelFiles, decision: ModelDecision) -> int:
@@ -291,7 +308,10 @@ class Evaluation:
         target = self.scratch / "merged"
         if not decision.merge_because or target.exists():
             return self.progress.result.model.adapter_tensors
-        return merge_adapter(self.settings, model_files, target)
+        with self._effect.noted():
+            merged = merge_adapter(self.settings, model_files, target)
+        self._effect.note(merged.canary)
+        return merged.tensors
 
     def _served_adapter(self, decision: ModelDecision) -> Path | None:
         """The adapter that transformers loads."""

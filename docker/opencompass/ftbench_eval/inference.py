@@ -9,8 +9,9 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from ftbench.schema import Reason, RunFiles
+from ftbench.schema import Reason, RunFiles, to_json
 from ftbench_eval.built import BuiltDatasets
+from ftbench_eval.effect_check import CANARY
 from ftbench_eval.infer import count_calls, infer_subset, inputs_per_sample
 from ftbench_eval.model_config import ModelDecision
 from ftbench_eval.model_load import LoadedModel, prompt_wrapper
@@ -138,7 +139,10 @@ class Inference:
                 limits = {method: limit.halved() for method, limit in limits.items()}
         else:
             limits = dict(copies.limits)
-        self._journal.start({"limits": {m: [b.samples, b.tokens] for m, b in limits.items()}})
+        facts: dict[str, Any] = {"limits": {m: [b.samples, b.tokens] for m, b in limits.items()}}
+        if self._progress.result.model.canary is not None:
+            facts[CANARY] = to_json(self._progress.result.model.canary)
+        self._journal.start(facts)
         by_limit = "; ".join(dict.fromkeys(limit.words for limit in limits.values()))
         words = copies.words or by_limit
         self._progress.update(model=replace(self._progress.result.model, batches=words))

@@ -46,6 +46,7 @@ class Settings:
         data_folder: Folder that contains ``data/``, or None for OpenCompass's own cache.
         judge: The judge model, or None.
         secrets_folder: Folder of secret files, or None.
+        canary: The adapter has to show an effect before anything is asked.
     """
 
     datasets: tuple[str, ...]
@@ -81,6 +82,7 @@ class Settings:
     judge: JudgeEndpoint | None
     allow_outside_services: bool
     secrets_folder: Path | None
+    canary: bool
 
 
 def read_settings(environ: Mapping[str, str]) -> Settings:
@@ -133,6 +135,7 @@ def read_settings(environ: Mapping[str, str]) -> Settings:
         judge=_read_judge(read),
         allow_outside_services=read.boolean("ALLOW_OUTSIDE_SERVICES", False),
         secrets_folder=read.folder("SECRETS_PATH"),
+        canary=read.boolean("CANARY", True),
     )
     if settings.use_vllm and settings.num_gpus == 0:
         read.problems.append("USE_VLLM=true needs a GPU, and NUM_GPUS is 0")

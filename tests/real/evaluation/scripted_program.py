@@ -58,4 +58,5 @@ if __name__ == "__main__":
         return LoadedModel(wrappers, 0, "script", "none", 0.0)
 
     evaluation.load_model = load_scripted
+    os.environ["CANARY"] = "false"  # the script has no adapter
     sys.exit(main(os.environ))

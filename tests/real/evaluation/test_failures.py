@@ -80,6 +80,9 @@ def test_adapter_with_more_tokens_is_merged(program: Program, tmp_path: Path) ->
     # Two LoRA matrices for two projections in two layers; embedding and output layer, each with the
     # frozen original that peft saves beside it.
     assert result.model.adapter_tensors == 12
+    assert result.model.canary is not None
+    # The embedding and the output layer, of 27: its LoRA matrices are fresh from the start.
+    assert (result.model.canary.changed_weights, result.model.canary.weights) == (2, 27)
     assert result.datasets[0].status == OK
 
 

@@ -65,6 +65,9 @@ def test_facts_of_the_run(finished: Finished) -> None:
     assert result.model.opencompass_type == "HuggingFaceBaseModel, HuggingFacewithChatTemplate"
     assert result.model.chat_template == "adapter"
     assert result.model.adapter_tensors == 20
+    assert result.model.canary is not None
+    assert (result.model.canary.changed, result.model.canary.prompts) == (8, 8)
+    assert result.model.canary.noise == 0.0
     assert result.model.notes[-1] == (
         "aime2025: scored by its rules alone, without the judge model of its preset."
     )
@@ -86,7 +89,9 @@ def test_own_lines_are_few_and_noise_is_in_the_log(finished: Finished) -> None:
     assert "race: accuracy 55.00, mean of 2 subsets (12 truncated)" in lines
     assert lines[-1] == "ftbench: done"
     assert "ftbench: 80 prompts of 6 subsets in 20 batches" in lines
-    assert len(lines) == 13
+    sentence = "ftbench: Canary: the adapter changes the answers to 8 of 8 fixed prompts, and "
+    assert [line.startswith(sentence) for line in lines].count(True) == 1
+    assert len(lines) == 14
     log = RunFiles(finished.output).opencompass_log.read_text()
     assert "Start inferencing" in log
 

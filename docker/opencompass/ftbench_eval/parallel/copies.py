@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,7 @@ def start_copies(
     parallel: Parallel,
     environ: Mapping[str, str],
     say: Callable[[str], None],
+    checked_adapter: Path | None = None,
 ) -> Copies:
     """Starts a worker for every copy and waits until their models are loaded.
 
@@ -75,6 +76,8 @@ def start_copies(
         configs: OpenCompass model config by role.
         adapter: The adapter that transformers loads, or None.
         environ: ``os.environ``.
+        checked_adapter: The adapter, served unmerged, that has to show an effect in every copy;
+            None: no check.
 
     Raises:
         ModelGone: No copy could be loaded.
@@ -88,6 +91,7 @@ def start_copies(
         settings.batch_tokens,
         parallel.data,
         settings.secrets_folder,
+        checked_adapter,
     )
     environments = worker_environments(environ, parallel.data, parallel.tensor)
     workers, ready, failures = start_workers(job, environments, say)
@@ -98,7 +102,7 @@ def start_copies(
     answerers: list[Any] = [worker for worker in workers for _ in range(at_a_time)]
     first = ready[0]
     seconds = max(one.load_seconds for one in ready)
-    facts = Ready(first.adapter_tensors, first.device, first.dtype, seconds, first.limits)
+    facts = replace(first, load_seconds=seconds)
     words = STREAM_WORDS if settings.use_vllm else ""
     limits = smallest([one.limits for one in ready])
     return Copies(answerers, limits, facts, notes, words, workers)

@@ -21,7 +21,7 @@ from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
 
-from ftbench.schema import Reason
+from ftbench.schema import Canary, Reason
 from ftbench_eval.reasons import explain
 from ftbench_eval.stop import kill_descendants
 from ftbench_eval.stream.batches import BatchLimit
@@ -40,6 +40,7 @@ class WorkerJob:
         batch_size, batch_tokens: As the user said, or None.
         copies: Workers on this machine's memory, where they share it (on the CPU).
         secrets_folder: Has what loading may need, or None.
+        checked_adapter: The adapter, served unmerged, that has to show an effect; None: no check.
     """
 
     configs: Mapping[str, dict[str, Any]]
@@ -50,6 +51,7 @@ class WorkerJob:
     batch_tokens: int | None = None
     copies: int = 1
     secrets_folder: Path | None = None
+    checked_adapter: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +61,7 @@ class Ready:
     Attributes:
         adapter_tensors, device, dtype, load_seconds: As in ``LoadedModel``.
         limits: How large a batch may be here, by method of the call.
+        canary: What the adapter's effect is here; None where it was not asked for.
     """
 
     adapter_tensors: int
@@ -66,6 +69,7 @@ class Ready:
     dtype: str
     load_seconds: float
     limits: Mapping[str, BatchLimit] = field(default_factory=dict)
+    canary: Canary | None = None
 
 
 @dataclass(frozen=True)
@@ -105,9 +109,14 @@ class Done:
 
 @dataclass(frozen=True)
 class Gone:
-    """The model cannot be loaded, or cannot answer any more; the process ends."""
+    """The model cannot be loaded, or cannot answer any more; the process ends.
+
+    Attributes:
+        canary: What was measured of an adapter that has no effect, or None.
+    """
 
     reason: Reason
+    canary: Canary | None = None
 
 
 def main(descriptor: int) -> None:
@@ -123,7 +132,7 @@ def main(descriptor: int) -> None:
     try:
         answerer, ready = _load(job)
     except Exception as exc:  # the top of a process: a failure becomes data
-        connection.send(Gone(explain(exc, "model")))
+        connection.send(Gone(explain(exc, "model"), getattr(exc, "canary", None)))
         _end(1)
     connection.send(ready)
     _Server(connection, answerer, _width(job)).serve(incoming)
@@ -131,6 +140,7 @@ def main(descriptor: int) -> None:
 
 
 def _load(job: WorkerJob) -> tuple[Any, Ready]:
+    from ftbench_eval.canary import check_adapter
     from ftbench_eval.model_load import load_model
     from ftbench_eval.opencompass_config import use_real_python_root
     from ftbench_eval.secret_files import loading_secrets
@@ -142,11 +152,17 @@ def _load(job: WorkerJob) -> tuple[Any, Ready]:
     with loading_secrets(job.secrets_folder, os.environ):
         model = load_model(job.configs, job.adapter)
     facts = (model.adapter_tensors, model.device, model.dtype, model.load_seconds)
+    answerer: Any
     if job.use_vllm:
-        return EngineAnswerer(model.wrappers, job.seed), Ready(*facts, ENGINE_LIMITS)
-    weights = next(iter(model.wrappers.values())).model
-    limits = batch_limits(job.batch_size, job.batch_tokens, weights, model.device, job.copies)
-    return WrapperAnswerer(model.wrappers, job.seed), Ready(*facts, limits)
+        answerer, limits = EngineAnswerer(model.wrappers, job.seed), ENGINE_LIMITS
+    else:
+        weights = next(iter(model.wrappers.values())).model
+        limits = batch_limits(job.batch_size, job.batch_tokens, weights, model.device, job.copies)
+        answerer = WrapperAnswerer(model.wrappers, job.seed)
+    canary = None
+    if job.checked_adapter is not None:
+        canary = check_adapter(model.wrappers, job.checked_adapter, job.use_vllm)
+    return answerer, Ready(*facts, limits, canary)
 
 
 def _width(job: WorkerJob) -> int:

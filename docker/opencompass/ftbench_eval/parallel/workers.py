@@ -78,7 +78,7 @@ class Worker:
         except (EOFError, OSError):
             raise self._died() from None
         if isinstance(message, Gone):
-            raise ModelGone(message.reason.kind, message.reason.message)
+            raise ModelGone(message.reason.kind, message.reason.message, message.canary)
         threading.Thread(target=self._read, name="worker", daemon=True).start()
         assert isinstance(message, Ready)
         return message

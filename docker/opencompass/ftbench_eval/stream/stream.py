@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Protocol
 
-from ftbench.schema import Reason
+from ftbench.schema import Canary, Reason
 from ftbench_eval.reasons import Refused, explain
 from ftbench_eval.stream.answering import is_out_of_memory, release_memory
 from ftbench_eval.stream.batches import by_subset, fits, halves
@@ -32,7 +32,16 @@ class Answerer(Protocol):
 
 
 class ModelGone(Refused):
-    """An answerer has lost its model for good: no batch is at fault, others may go on."""
+    """An answerer has lost its model for good: no batch is at fault, others may go on.
+
+    Args:
+        kind, message: As of ``Refused``.
+        canary: What was measured of an adapter that has no effect, or None.
+    """
+
+    def __init__(self, kind: str, message: str, canary: Canary | None = None) -> None:
+        super().__init__(kind, message)
+        self.canary = canary
 
 
 class _NotKept(Exception):
