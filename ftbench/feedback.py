@@ -5,12 +5,18 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from ftbench.delta_text import baseline_json, delta_json
+from ftbench.deltas import Deltas
 from ftbench.schema import DatasetResult, Result, to_json
 from ftbench.score_rows import ScoreRow, dataset_rows, flag_lines
 
 
-def feedback_json(result: Result) -> str:
-    """The feedback for programs; scores are not rounded."""
+def feedback_json(result: Result, deltas: Deltas | None = None) -> str:
+    """The feedback for programs; scores are not rounded.
+
+    Args:
+        deltas: The scores against the baseline's; None where there is no baseline.
+    """
     value = {
         "schema_version": result.schema_version,
         "decision": result.is_complete,
@@ -19,7 +25,11 @@ def feedback_json(result: Result) -> str:
         "average": result.average,
         "failure": to_json(result.failure) if result.failure else None,
         "flags": flag_lines(result.datasets),
-        "datasets": {d.name: _dataset_json(d) for d in result.datasets},
+        "baseline": baseline_json(deltas),
+        "datasets": {
+            d.name: _dataset_json(d) | delta_json(deltas.of(d.name) if deltas else None)
+            for d in result.datasets
+        },
     }
     return json.dumps(value, ensure_ascii=False, indent=1) + "\n"
 

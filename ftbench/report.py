@@ -14,6 +14,8 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ftbench.delta_text import delta_lines, delta_markdown
+from ftbench.deltas import Deltas
 from ftbench.feedback import feedback_json
 from ftbench.host import command_line
 from ftbench.plan import Plan
@@ -65,8 +67,12 @@ class Pointers:
     experiment_id: str = ""
 
 
-def feedback(result: Result) -> str:
-    """The feedback block, in the mission's words, and below it the flags of its scores."""
+def feedback(result: Result, deltas: Deltas | None = None) -> str:
+    """The feedback block, in the mission's words; below it the flags of its scores and the deltas.
+
+    Args:
+        deltas: The scores against the baseline's; None where there is no baseline.
+    """
     total = len(result.datasets)
     done = sum(d.status == OK for d in result.datasets)
     lines = []
@@ -81,6 +87,7 @@ def feedback(result: Result) -> str:
     lines += [f"Final Decision: {result.is_complete}"]
     if found := flag_lines(result.datasets):
         lines += ["Flags:", *(f"  {line}" for line in found)]
+    lines += delta_lines(deltas) if deltas else []
     return "\n".join(lines)
 
 
@@ -151,14 +158,15 @@ def _style(row: ScoreRow) -> str:
     return "" if row.kind == DATASET else "dim"
 
 
-def markdown(plan: Plan, result: Result, pointers: Pointers) -> str:
+def markdown(plan: Plan, result: Result, pointers: Pointers, deltas: Deltas | None = None) -> str:
     """The report as Markdown."""
     lines = [f"# {plan.model_abbr}", ""]
     lines += _markdown_table("dataset", _rows(result))
-    lines += ["", "```", feedback(result), "```", ""]
+    lines += ["", "```", feedback(result, deltas), "```", ""]
     lines += [f"- {line}" for line in details(plan, result)]
     lines += [f"- {line}" for line in _links(pointers)]
     lines += [f"- {line}" for line in (*pointers.notes, *_going_on(plan, result))]
+    lines += delta_markdown(deltas) if deltas else []
     lines += _markdown_subsets(result)
     return "\n".join(lines) + "\n"
 
@@ -176,13 +184,17 @@ def details(plan: Plan, result: Result) -> list[str]:
     return lines
 
 
-def write_reports(plan: Plan, result: Result, pointers: Pointers) -> None:
+def write_reports(
+    plan: Plan, result: Result, pointers: Pointers, deltas: Deltas | None = None
+) -> None:
     """Writes ``report.md`` and ``feedback.json`` into the run folder."""
-    write_atomically(plan.files.report, markdown(plan, result, pointers))
-    write_atomically(plan.files.feedback, feedback_json(result))
+    write_atomically(plan.files.report, markdown(plan, result, pointers, deltas))
+    write_atomically(plan.files.feedback, feedback_json(result, deltas))
 
 
-def print_report(console: Console, plan: Plan, result: Result, pointers: Pointers) -> None:
+def print_report(
+    console: Console, plan: Plan, result: Result, pointers: Pointers, deltas: Deltas | None = None
+) -> None:
     """Prints the table, the feedback block and where to look next."""
     if result.datasets:
         for table in score_tables(result, console.width):
@@ -193,7 +205,7 @@ def print_report(console: Console, plan: Plan, result: Result, pointers: Pointer
         if reason.log:
             log = f"  log: {plan.run_dir / reason.log}"
             say(console, log)
-    say(console, feedback(result))
+    say(console, feedback(result, deltas))
     where = [f"Report: {plan.files.report}", *_links(pointers), *pointers.notes]
     for line in [*_notes(result), *where, *_going_on(plan, result)]:
         say(console, line)
