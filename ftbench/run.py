@@ -203,10 +203,10 @@ def _evaluate_planned(
     console: Console,
     problems: Sequence[Problem] = (),
 ) -> Outcome:
-    if problems and not plan.is_launched:
-        raise PreflightError(problems)
     launch = None
     plan, result = _find_result(plan, ready, console)
+    if problems and (result is not None or not plan.is_launched):
+        raise PreflightError(problems)
     if result is None:
         if plan.is_launched:
             asked = ready.asked(plan)
