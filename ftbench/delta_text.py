@@ -105,7 +105,7 @@ def baseline_json(deltas: Deltas | None) -> dict[str, Any] | None:
 
 
 def delta_json(delta: Delta | None) -> dict[str, Any]:
-    """One dataset's part in ``feedback.json``; the keys are always there."""
+    """One dataset's part in ``feedback.json``, the same keys whatever is known."""
     own = delta or Delta("")
     return {
         "baseline_score": own.baseline_score,

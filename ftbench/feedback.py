@@ -27,7 +27,7 @@ def feedback_json(result: Result, deltas: Deltas | None = None) -> str:
         "flags": flag_lines(result.datasets),
         "baseline": baseline_json(deltas),
         "datasets": {
-            d.name: _dataset_json(d) | delta_json(deltas.of(d.name) if deltas else None)
+            d.name: _dataset_json(d) | (delta_json(deltas.of(d.name)) if deltas else {})
             for d in result.datasets
         },
     }

@@ -17,7 +17,7 @@ from ftbench.outcome import Outcome
 from ftbench.plan import Plan
 from ftbench.record import record_folder
 from ftbench.runtimes.base import FINISHED, INTERRUPTED, Launch
-from ftbench.schema import OK, read_result, write_result
+from ftbench.schema import OK, Sample, read_result, write_result, write_samples
 from tests.checkpoint.folders import lora_tensors, make_adapter
 from tests.run_fixtures import (
     INTO_MLFLOW,
@@ -61,6 +61,37 @@ def answer(plan: Plan) -> Launch:
             path.write_text(json.dumps({"accuracy": subset.score}))
         datasets.append(replace(dataset, subsets=subsets))
     write_result(plan.files.result, replace(result, datasets=tuple(datasets)))
+    return launch
+
+
+def answer_twenty(plan: Plan) -> Launch:
+    """A program whose adapter answers all of 20 questions right, and its base every fourth."""
+    launch = finish(plan)
+    result = read_result(plan.files.result)
+    (dataset,) = result.datasets
+    (subset,) = dataset.subsets
+    samples = [
+        Sample(subset.abbr, i, f"{i}?", "4", correct=bool(plan.model.adapter) or i % 4 == 0)
+        for i in range(20)
+    ]
+    score = 5.0 * sum(bool(sample.correct) for sample in samples)
+    asked = replace(
+        subset,
+        score=score,
+        metrics={"accuracy": score},
+        expected=20,
+        completed=20,
+        correct_known=20,
+        data_hash="a" * 16,
+        prompt_hash="b" * 16,
+    )
+    name = f"{plan.model_abbr}/{subset.abbr}.json"
+    (plan.files.results / name).write_text(json.dumps({"accuracy": score}))
+    predictions = {str(sample.index): {"prediction": "4"} for sample in samples}
+    (plan.files.predictions / name).write_text(json.dumps(predictions))
+    write_samples(plan.files.samples(subset.abbr), samples)
+    changed = replace(dataset, subsets=(asked,))
+    write_result(plan.files.result, replace(result, datasets=(changed,)))
     return launch
 
 
@@ -111,6 +142,23 @@ def test_difference_is_in_feedback_report_and_json(world: World) -> None:
     assert {"delta_low", "delta_high", "p_value", "verdict"} <= own.keys()
     assert "## Against base" in outcome.plan.files.report.read_text()
     assert json.loads(outcome.plan.files.comparison.read_text())["kind"] == "ftbench.comparison"
+
+
+def test_difference_has_its_interval_and_verdict(world: World) -> None:
+    world.runtime.programs = [answer_twenty]
+    outcome = evaluate(world)
+    assert outcome.deltas is not None
+    (delta,) = outcome.deltas.datasets
+    assert (delta.difference, delta.verdict, delta.why_not) == (75.0, "better", "")
+    assert (delta.gained, delta.lost, delta.rows) == (15, 0, 20)
+    # McNemar, exact: 15 of 15 answers that changed became right.
+    assert delta.p_value == pytest.approx(2 * 0.5**15)
+    assert delta.low is not None and delta.high is not None
+    assert 0 < delta.low < 75 < delta.high <= 100
+    assert "  gsm8k: 25.0 -> 100.0, +75.0 [+" in world.printed
+    own = feedback_of(outcome)["datasets"]["gsm8k"]
+    assert (own["delta_low"], own["delta_high"]) == (delta.low, delta.high)
+    assert (own["verdict"], own["p_value"]) == ("better", delta.p_value)
 
 
 def test_base_is_evaluated_once_for_two_adapters(world: World) -> None:
