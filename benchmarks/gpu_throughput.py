@@ -83,6 +83,7 @@ def measure(
     command = [
         *(sys.executable, "-m", "ftbench.run", "datasets=[mmlu,gsm8k]", "runtime=local"),
         *(f"backend={backend}", f"backend.max_out_len={options.max_out_len}", "reuse=never"),
+        "baseline=none",
         *(f"runtime.num_gpus={options.num_gpus}", "tracking=none", *options.options),
         f"limit={3 if options.tiny else options.rows}",
         override("model.base", model),

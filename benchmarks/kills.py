@@ -91,7 +91,7 @@ def report(stage: Stage, options: argparse.Namespace) -> int:
 def command(stage: Stage, options: argparse.Namespace) -> tuple[str, ...]:
     """The command that is given again and again, without its workspace."""
     return (
-        *(sys.executable, "-m", "ftbench.run", "runtime.num_gpus=0"),
+        *(sys.executable, "-m", "ftbench.run", "baseline=none", "runtime.num_gpus=0"),
         f"datasets=[{options.datasets}]",
         f"runtime={options.runtime}",
         f"limit={options.rows}",

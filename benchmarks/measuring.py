@@ -106,7 +106,14 @@ def tracking_uri(folder: Path) -> str:
 def ftbench_command(stage: Stage, workspace: Path, *settings: str) -> list[str]:
     """The whole command, which never reuses what another one left."""
     return [
-        *(sys.executable, "-m", "ftbench.run", "runtime.num_gpus=0", "reuse=never"),
+        *(
+            sys.executable,
+            "-m",
+            "ftbench.run",
+            "baseline=none",
+            "runtime.num_gpus=0",
+            "reuse=never",
+        ),
         override("model.adapter", stage.adapter),
         override("data_dir", stage.folder),
         override("workspace", workspace),

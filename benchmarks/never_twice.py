@@ -61,6 +61,7 @@ def timed(folder: Path, datasets: str, runtime: str) -> tuple[float, float]:
     """Seconds and processor seconds of one command."""
     command = [
         *(sys.executable, "-m", "ftbench.run", f"datasets=[{datasets}]", "runtime.num_gpus=0"),
+        "baseline=none",
         *(f"runtime={runtime}", "backend.max_out_len=8"),
         override("model.adapter", folder / "models" / "tiny-qwen2-lora"),
         override("data_dir", folder),

@@ -106,7 +106,7 @@ def compare(folder: Path, number: int, image: str) -> tuple[Cost, Cost, float]:
     for runtime, settings in chosen.items():
         workspace = folder / f"{runtime}{number}"
         # Else MLflow would bring back what the first run found.
-        arguments = evaluation(folder, workspace, *settings, "reuse=never")
+        arguments = evaluation(folder, workspace, *settings, "reuse=never", "baseline=none")
         costs.append(run(arguments, folder))
         (run_dir,) = run_dirs(workspace)
         result = read_result(RunFiles(run_dir).summary)

@@ -79,6 +79,7 @@ def measure(folder: Path, workspace: Path, jobs: int, runtime: str) -> Measured:
     """Runs one sweep over ``jobs`` seeds."""
     command = [
         *(sys.executable, "-m", "ftbench.run", "-m", "datasets=[gsm8k]", "runtime.num_gpus=0"),
+        "baseline=none",
         f"runtime={runtime}",
         "backend.max_out_len=32",
         f"backend.seed={','.join(map(str, range(jobs)))}",

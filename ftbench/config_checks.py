@@ -189,6 +189,8 @@ def _contradictions(cfg: DictConfig) -> Iterator[Problem]:
     yield from _parallel_contradictions(backend, num_gpus(runtime))
     if backend.custom_prompt and len(backend.custom_prompt.encode()) > _MAX_PROMPT:
         yield Problem("backend.custom_prompt", f"is longer than {_MAX_PROMPT} bytes")
+    if cfg.baseline is not None and not cfg.baseline.strip():
+        yield Problem("baseline=", "it names nothing", "baseline=none, base, best or a run")
     yield from _judge_contradictions(cfg.judge)
     yield from _training_contradictions(cfg)
     for name in dataset_names(cfg):

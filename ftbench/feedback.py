@@ -6,6 +6,8 @@ import json
 from typing import Any
 
 from ftbench.canary_words import changed_fraction
+from ftbench.delta_text import baseline_json, delta_json
+from ftbench.deltas import Deltas
 from ftbench.error_samples import ErrorSamples
 from ftbench.schema import Canary, DatasetResult, Result, to_json
 from ftbench.score_rows import ScoreRow, dataset_rows, flag_lines
@@ -14,12 +16,15 @@ FEEDBACK_VERSION = 2
 """Rises when a key changes its meaning or goes; new keys leave it as it is."""
 
 
-def feedback_json(result: Result, errors: ErrorSamples | None = None) -> str:
+def feedback_json(
+    result: Result, errors: ErrorSamples | None = None, deltas: Deltas | None = None
+) -> str:
     """The feedback for programs; ``docs/feedback.md`` describes its keys.
 
     Args:
         result: Collected.
         errors: Wrong answers to learn from; None: none were looked for.
+        deltas: The scores against the baseline's; None where there is no baseline.
     """
     errors = errors or ErrorSamples()
     value = {
@@ -32,8 +37,14 @@ def feedback_json(result: Result, errors: ErrorSamples | None = None) -> str:
         "failure": to_json(result.failure) if result.failure else None,
         "canary": _canary_json(result.model.canary),
         "flags": flag_lines(result.datasets),
+        "baseline": baseline_json(deltas),
         "datasets": {
-            d.name: {**_dataset_json(d), **_errors_json(d.name, errors)} for d in result.datasets
+            d.name: {
+                **_dataset_json(d),
+                **(delta_json(deltas.of(d.name)) if deltas else {}),
+                **_errors_json(d.name, errors),
+            }
+            for d in result.datasets
         },
         "error_samples": list(errors.samples),
         "error_samples_withheld": errors.withheld or None,

@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from ftbench.against import record_baseline
 from ftbench.errors import EXIT_OK, EXIT_TRACKING, FtbenchError, Problem, ResultError
 from ftbench.plan import Plan, read_plan
 from ftbench.report import write_reports
@@ -73,7 +74,9 @@ def record_folder(
     if not (plan.files.report.is_file() and plan.files.feedback.is_file()):
         # Killed before it came to them, or brought back from a tracker.
         write_reports(plan, result)
-    return record(plan, result)
+    recorded = record(plan, result)
+    notes = record_baseline(plan, recorded)
+    return dataclasses.replace(recorded, notes=(*recorded.notes, *notes))
 
 
 def _record_sweep(folder: Path, uri: str | None) -> int:

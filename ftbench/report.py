@@ -15,6 +15,8 @@ from rich.table import Table
 from rich.text import Text
 
 from ftbench.canary_words import canary_sentence
+from ftbench.delta_text import delta_lines, delta_markdown
+from ftbench.deltas import Deltas
 from ftbench.error_samples import choose_errors
 from ftbench.feedback import feedback_json
 from ftbench.host import command_line
@@ -68,8 +70,12 @@ class Pointers:
     experiment_id: str = ""
 
 
-def feedback(result: Result) -> str:
-    """The feedback block, in the mission's words, and below it the flags of its scores."""
+def feedback(result: Result, deltas: Deltas | None = None) -> str:
+    """The feedback block, in the mission's words; below it the flags of its scores and the deltas.
+
+    Args:
+        deltas: The scores against the baseline's; None where there is no baseline.
+    """
     total = len(result.datasets)
     done = sum(d.status == OK for d in result.datasets)
     lines = []
@@ -84,6 +90,7 @@ def feedback(result: Result) -> str:
     lines += [f"Final Decision: {result.is_complete}"]
     if found := flag_lines(result.datasets):
         lines += ["Flags:", *(f"  {line}" for line in found)]
+    lines += delta_lines(deltas) if deltas else []
     return "\n".join(lines)
 
 
@@ -160,14 +167,15 @@ def _style(row: ScoreRow) -> str:
     return "" if row.kind == DATASET else "dim"
 
 
-def markdown(plan: Plan, result: Result, pointers: Pointers) -> str:
+def markdown(plan: Plan, result: Result, pointers: Pointers, deltas: Deltas | None = None) -> str:
     """The report as Markdown."""
     lines = [f"# {plan.model_abbr}", ""]
     lines += _markdown_table("dataset", _rows(result))
-    lines += ["", "```", feedback(result), "```", ""]
+    lines += ["", "```", feedback(result, deltas), "```", ""]
     lines += [f"- {line}" for line in details(plan, result)]
     lines += [f"- {line}" for line in _links(pointers)]
     lines += [f"- {line}" for line in (*pointers.notes, *_going_on(plan, result))]
+    lines += delta_markdown(deltas) if deltas else []
     lines += _markdown_subsets(result)
     return "\n".join(lines) + "\n"
 
@@ -186,21 +194,28 @@ def details(plan: Plan, result: Result) -> list[str]:
     return lines
 
 
-def write_reports(plan: Plan, result: Result) -> None:
+def write_reports(
+    plan: Plan,
+    result: Result,
+    pointers: Pointers | None = None,
+    deltas: Deltas | None = None,
+) -> None:
     """Writes ``report.md`` and ``feedback.json`` into the run folder.
 
-    That is before the recording, which takes them along; ``add_links`` says later where it led.
+    Once before the recording, which takes them along, and again when more is known.
+
+    Args:
+        pointers: Where the reader goes next; None before that is known.
+        deltas: The scores against the baseline's; None where there is none, or not yet.
     """
-    add_links(plan, result, Pointers())
-    write_atomically(plan.files.feedback, feedback_json(result, choose_errors(plan, result)))
+    errors = choose_errors(plan, result)
+    write_atomically(plan.files.report, markdown(plan, result, pointers or Pointers(), deltas))
+    write_atomically(plan.files.feedback, feedback_json(result, errors, deltas))
 
 
-def add_links(plan: Plan, result: Result, pointers: Pointers) -> None:
-    """Writes ``report.md`` again, with where the reader goes next."""
-    write_atomically(plan.files.report, markdown(plan, result, pointers))
-
-
-def print_report(console: Console, plan: Plan, result: Result, pointers: Pointers) -> None:
+def print_report(
+    console: Console, plan: Plan, result: Result, pointers: Pointers, deltas: Deltas | None = None
+) -> None:
     """Prints the table, the feedback block and where to look next."""
     if result.datasets:
         for table in score_tables(result, console.width):
@@ -211,7 +226,7 @@ def print_report(console: Console, plan: Plan, result: Result, pointers: Pointer
         if reason.log:
             log = f"  log: {plan.run_dir / reason.log}"
             say(console, log)
-    say(console, feedback(result))
+    say(console, feedback(result, deltas))
     where = [f"Report: {plan.files.report}", *_links(pointers), *pointers.notes]
     for line in [*_canary(result), *_notes(result), *where, *_going_on(plan, result)]:
         say(console, line)

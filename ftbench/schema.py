@@ -157,6 +157,16 @@ class RunFiles:
         return self.root / "recorded.json"
 
     @property
+    def deltas(self) -> Path:
+        """The scores against the baseline's, in short."""
+        return self.root / "baseline.json"
+
+    @property
+    def comparison(self) -> Path:
+        """The same in full, as ``ftbench.compare --json`` writes it."""
+        return self.root / "comparison.json"
+
+    @property
     def report(self) -> Path:
         return self.root / "report.md"
 

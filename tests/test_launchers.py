@@ -60,6 +60,7 @@ def start(
         [
             *(sys.executable, *command, "model.adapter=adapter", "datasets=[gsm8k]"),
             *("runtime=local", "runtime.num_gpus=1", "tracking=none", "workspace=scores"),
+            "baseline=none",
             *(f"runtime.environment={environment}", *overrides),
         ],
         cwd=machine["HOME"],

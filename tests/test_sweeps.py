@@ -66,7 +66,7 @@ class FakeSweeps:
 
     @property
     def settings(self) -> tuple[str, ...]:
-        fixed = ("datasets=[gsm8k]", "runtime=local", "runtime.num_gpus=0")
+        fixed = ("datasets=[gsm8k]", "runtime=local", "runtime.num_gpus=0", "baseline=none")
         return (*fixed, f"tracking.uri={self.uri}")
 
     def run(self, *arguments: str, sleep_s: float = 0.0) -> tuple[int, str, str]:

@@ -13,6 +13,7 @@ _ELSEWHERE = (
     "data_dir",
     "download",
     "reuse",
+    "baseline",
     "dry_run",
     "timeout",
     "flag_above",

@@ -1,7 +1,8 @@
 """The demonstration: ``python -m ftbench.demo``, or ``scripts/demo`` in a fresh clone.
 
 Makes a tiny base model, trains a LoRA adapter on it under an MLflow training run, makes small mmlu
-and gsm8k data in OpenCompass's formats, evaluates base and adapter, and says where to look. Needs
+and gsm8k data in OpenCompass's formats, evaluates the adapter, and by that its base model, and says
+whether it is better. Needs
 no container engine, GPU or model hub. A second call finds everything done.
 """
 
@@ -16,15 +17,16 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from rich.console import Console
-from rich.table import Table
 
 from ftbench.compose import compose_config, override
+from ftbench.delta_text import delta_table
 from ftbench.demo.data import write_benchmarks, write_examples
-from ftbench.demo.training import EXPERIMENT, Trained, ensure_trained
+from ftbench.demo.training import EXPERIMENT, ensure_trained
 from ftbench.environment import ensure_environment
-from ftbench.errors import EXIT_OK, FtbenchError
+from ftbench.errors import FtbenchError
 from ftbench.host import Host, command_line, read_host
-from ftbench.run import Outcome, evaluate
+from ftbench.outcome import Outcome
+from ftbench.run import evaluate
 
 DATASETS = "datasets=[mmlu,gsm8k]"
 
@@ -69,7 +71,9 @@ def _demonstrate(folder: Path, host: Host, console: Console) -> int:
     say(f"   base {trained.base}, adapter {trained.adapter}, training run {trained.run_id}")
     say("3. benchmark data: mmlu (57 subjects) and gsm8k, in OpenCompass's formats")
     write_benchmarks(folder / "data")
-    common = [
+    overrides = [
+        override("model.adapter", trained.adapter),
+        override("tracking.training_run_id", trained.run_id),
         DATASETS,
         "runtime=local",
         override("data_dir", folder / "data"),
@@ -77,29 +81,18 @@ def _demonstrate(folder: Path, host: Host, console: Console) -> int:
         override("tracking.experiment", EXPERIMENT),
         # The answers are short; a model that rambles shall not take all day.
         "backend.max_out_len=64",
+        override("workspace", folder / "scores" / "adapter"),
     ]
-    outcomes = {}
-    for name, own in _models(trained).items():
-        overrides = [*own, *common, override("workspace", folder / "scores" / name)]
-        command = ("python", "-m", "ftbench.run", *overrides)
-        say(f"4. evaluating the {name}: {command_line(command)}")
-        own_host = dataclasses.replace(host, command=command)
-        outcomes[name] = evaluate(compose_config(overrides), own_host, console)
+    command = ("python", "-m", "ftbench.run", *overrides)
+    say(f"4. evaluating the adapter, then its base model: {command_line(command)}")
+    own_host = dataclasses.replace(host, command=command)
+    outcome = evaluate(compose_config(overrides), own_host, console)
     say("5. what the training changed")
-    console.print(_comparison(outcomes))
-    for line in _where_to_look(outcomes["adapter"]):
+    if outcome.deltas is not None:
+        console.print(delta_table(outcome.deltas))
+    for line in _where_to_look(outcome):
         console.print(line, markup=False, highlight=False, soft_wrap=True)
-    return max((outcome.exit_code for outcome in outcomes.values()), default=EXIT_OK)
-
-
-def _models(trained: Trained) -> dict[str, list[str]]:
-    return {
-        "base": [override("model.base", trained.base)],
-        "adapter": [
-            override("model.adapter", trained.adapter),
-            override("tracking.training_run_id", trained.run_id),
-        ],
-    }
+    return outcome.exit_code
 
 
 class _Clock:
@@ -115,21 +108,6 @@ class _Clock:
 
     def line(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
-
-
-def _comparison(outcomes: dict[str, Outcome]) -> Table:
-    table = Table("dataset", "metric")
-    for name in ("base", "adapter", "difference"):
-        table.add_column(name, justify="right")
-    base, adapter = (outcomes[name].result for name in ("base", "adapter"))
-    assert base is not None and adapter is not None
-    for left, right in zip(base.datasets, adapter.datasets, strict=True):
-        difference = ""
-        if left.score is not None and right.score is not None:
-            difference = f"{right.score - left.score:+.2f}"
-        cells = ["" if d.score is None else f"{d.score:.2f}" for d in (left, right)]
-        table.add_row(right.name, right.metric, *cells, difference)
-    return table
 
 
 def _where_to_look(outcome: Outcome) -> list[str]:

@@ -66,7 +66,10 @@ class Demo:
 
     def scores(self, name: str) -> RunFiles:
         """The one run folder of ``base`` or ``adapter``."""
-        (folder,) = run_dirs(self.folder / "scores" / name)
+        workspace = self.folder / "scores" / "adapter"
+        if name == "base":
+            (workspace,) = (self.folder / "scores").glob("*-base-*")
+        (folder,) = run_dirs(workspace)
         return RunFiles(folder)
 
 

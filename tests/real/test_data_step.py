@@ -89,7 +89,7 @@ def brought(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> Brought:
     exit_code, printed = python(
         *("ftbench.run", f"model.adapter={demo.adapter}", "datasets=[gsm8k,medmcqa]"),
         *("runtime=local", "runtime.num_gpus=0", "backend.max_out_len=8"),
-        *("tracking=none", "workspace=workspace"),
+        *("tracking=none", "workspace=workspace", "baseline=none"),
     )
     return Brought(folder, tuple(fetched.splitlines()), seen, exit_code, printed)
 

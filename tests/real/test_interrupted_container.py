@@ -13,7 +13,7 @@ from pathlib import Path
 import docker
 import pytest
 
-from ftbench.run import EXIT_INTERRUPTED
+from ftbench.errors import EXIT_INTERRUPTED
 from ftbench.schema import OK, RunFiles, read_result
 from ftbench.workspace import run_dirs
 from tests.real.conftest import Demo
@@ -32,6 +32,7 @@ def start(demo: Demo, folder: Path) -> subprocess.Popen[str]:
         *(sys.executable, "-m", "ftbench.run", "datasets=[gsm8k]", "runtime.num_gpus=0"),
         *(f"model.adapter={demo.adapter}", "model.type=base", "backend.batch_size=1"),
         *(f"data_dir={demo.folder / 'data'}", "workspace=workspace", "tracking=none"),
+        "baseline=none",
     ]
     # A shell in the background ignores SIGINT, and so would its child.
     return subprocess.Popen(

@@ -66,7 +66,8 @@ def test_second_demo_answers_from_what_is_there(demo: Demo) -> None:
     before = [demo.scores(name).result.stat().st_mtime_ns for name in ("base", "adapter")]
     printed = run_demo(demo.folder)
     assert [demo.scores(n).result.stat().st_mtime_ns for n in ("base", "adapter")] == before
-    assert printed.count(": same fingerprint\n") == 2
+    assert printed.count(": same fingerprint\n") == 1
+    assert "the baseline: " not in printed
     assert "step 20 of" not in printed
 
 
@@ -95,6 +96,30 @@ def test_scores_stand_on_the_training_run(demo: Demo) -> None:
         [trained.info.experiment_id], f"source_run_id = '{trained.info.run_id}'"
     )
     assert {metric.key for metric in model.metrics or []} >= {"bench/mmlu", "bench/gsm8k"}
+
+
+def test_differences_from_the_base_stand_in_feedback_and_mlflow(demo: Demo) -> None:
+    from mlflow import MlflowClient
+
+    value = json.loads(demo.scores("adapter").feedback.read_text())
+    client = MlflowClient(tracking_uri=demo.tracking_uri)
+    trained = client.get_run(demo.training_run_id).data
+    run = client.get_run(trained.tags["ftbench.eval_run_id"]).data
+    base = client.get_run(run.tags["ftbench.delta_base_run_id"])
+    assert value["baseline"]["run_id"] == base.info.run_id == run.tags["ftbench.base_run_id"]
+    assert "ftbench.train_run_id" not in base.data.tags
+    for name in ("mmlu", "gsm8k"):
+        own = value["datasets"][name]
+        delta = run.metrics[f"bench/{name}"] - base.data.metrics[f"bench/{name}"]
+        assert own["delta"] == run.metrics[f"delta_vs_base/{name}"] == pytest.approx(delta)
+        assert own["delta_low"] == run.metrics[f"delta_vs_base_low/{name}"] < delta
+        assert own["delta_high"] == run.metrics[f"delta_vs_base_high/{name}"] > delta
+        assert own["p_value"] == run.metrics[f"p_value/{name}"]
+        assert trained.metrics[f"delta_vs_base/{name}"] == own["delta"]
+    assert value["datasets"]["mmlu"]["verdict"] == run.tags["ftbench.verdict.mmlu"] == "better"
+    assert value["datasets"]["mmlu"]["delta_low"] > 0
+    assert "mmlu +" in run.tags["ftbench.vs_base"] and "(better)" in run.tags["ftbench.vs_base"]
+    assert "(better)" in run.tags["mlflow.note.content"]
 
 
 def test_samples_are_a_table_in_mlflow(demo: Demo, tmp_path: Path) -> None:

@@ -45,7 +45,7 @@ def in_container(
 ) -> InContainer:
     folder = tmp_path_factory.mktemp("container")
     command = [
-        *(sys.executable, "-m", "ftbench.run"),
+        *(sys.executable, "-m", "ftbench.run", "baseline=none"),
         f"model.adapter={demo.adapter}",
         "datasets=[mmlu,gsm8k]",
         "runtime.num_gpus=0",

@@ -53,6 +53,7 @@ def days(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> Days:
     def evaluate(datasets: str) -> Evaluated:
         command = [
             *(sys.executable, "-m", "ftbench.run", f"datasets=[{datasets}]", "limit=1"),
+            "baseline=none",
             *("runtime=local", "runtime.num_gpus=0", "backend.max_out_len=8"),
             override("model.adapter", demo.adapter),
             override("data_dir", demo.folder / "data"),

@@ -167,7 +167,15 @@ def start(
 ) -> Started:
     folder = folders.mktemp(name)
     process = subprocess.Popen(
-        [sys.executable, "-m", "ftbench.run", "-m", f"hydra.job.name={name}", *overrides],
+        [
+            sys.executable,
+            "-m",
+            "ftbench.run",
+            "-m",
+            f"hydra.job.name={name}",
+            "baseline=none",
+            *overrides,
+        ],
         cwd=folder,
         env=environment,
         stdout=subprocess.PIPE,

@@ -67,7 +67,7 @@ def swept(demo: Demo, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Swep
         client.log_param(trained, "output_dir", str(demo.adapter))
         client.set_terminated(trained)
         command = [
-            *(sys.executable, "-m", "ftbench.run", "-m"),
+            *(sys.executable, "-m", "ftbench.run", "-m", "baseline=none"),
             'model.adapter=null,query(sft, "metrics.loss < 1")',
             f"backend.temperature={','.join(SETTINGS)}",
             *("datasets=[gsm8k]", "limit=2", "runtime=local", "runtime.num_gpus=0"),

@@ -220,6 +220,7 @@ def test_a_training_and_its_real_evaluation_in_one_command(
     (tmp_path / "train.py").write_text(TRAINS_AS_THE_DEMO_DID)
     command = [
         *(sys.executable, "-m", "ftbench.run", "runtime=local", "datasets=[gsm8k]", "limit=2"),
+        "baseline=none",
         f"training.command={sys.executable} train.py {demo.adapter} ${{model.adapter}}",
         *("model.adapter=out/lora", f"model.base={demo.base}", f"data_dir={demo.folder / 'data'}"),
     ]

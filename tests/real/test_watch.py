@@ -86,6 +86,7 @@ class Series:
 
     def start(self, *words: str) -> subprocess.Popen[str]:
         settings = [
+            "baseline=none",
             "runtime=local",
             "datasets=[gsm8k]",
             "limit=2",

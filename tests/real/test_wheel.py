@@ -134,7 +134,7 @@ def evaluate(installed: Installed, demo: Demo) -> Evaluate:
 
     def run(*overrides: str) -> subprocess.CompletedProcess[str]:
         return installed.run(
-            *("-m", "ftbench.run"),
+            *("-m", "ftbench.run", "baseline=none"),
             f"model.adapter={models / demo.adapter.name}",
             f"model.base={models / demo.base.name}",
             "datasets=[gsm8k]",

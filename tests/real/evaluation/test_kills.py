@@ -37,6 +37,7 @@ def kill(
     write_race(folder, 6)
     command = (
         *(sys.executable, "-m", "ftbench.run", "runtime=local", "runtime.num_gpus=0"),
+        "baseline=none",
         *(f"model.base={model}", "model.trust_remote_code=true", f"data_dir={folder}"),
         *(f"backend.batch_size={BATCH_SIZE}", "backend.max_out_len=8", *settings),
     )

@@ -26,6 +26,7 @@ def test_timeout_keeps_what_is_done_and_says_how_to_go_on(
     (tmp_path / "data" / "gsm8k").symlink_to(data / "data" / "gsm8k")
     command = (
         *(sys.executable, "-m", "ftbench.run", "runtime=local", "runtime.num_gpus=0"),
+        "baseline=none",
         *(f"model.base={model}", "model.trust_remote_code=true", f"data_dir={tmp_path}"),
         *("backend.batch_size=2", "backend.max_out_len=8", "datasets=[race,gsm8k]"),
     )

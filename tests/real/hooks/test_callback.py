@@ -16,7 +16,7 @@ pytestmark = [pytest.mark.opencompass, pytest.mark.slow]
 @pytest.fixture(scope="module")
 def trained(demo: Demo, train: Train) -> Trained:
     """Four steps, of whose two checkpoints the first is deleted before its turn."""
-    settings = ["limit=2", "runtime=local", "backend.max_out_len=8"]
+    settings = ["baseline=none", "limit=2", "runtime=local", "backend.max_out_len=8"]
     trained = train(
         {
             "base": str(demo.base),
