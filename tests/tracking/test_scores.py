@@ -18,6 +18,7 @@ from ftbench.schema import (
     DatasetResult,
     Reason,
     Result,
+    Uncertainty,
 )
 from ftbench.tracking.scores import (
     Score,
@@ -65,6 +66,17 @@ def test_headlines_of_a_complete_result_start_with_the_average() -> None:
         ("coverage/gsm8k", "gsm8k", False),
     ]
     assert [s.value for s in scores] == pytest.approx([(mean + 25) / 2, mean, 25.0, 100.0, 100.0])
+
+
+def test_details_have_the_error_bar_of_the_dataset_where_it_is_known() -> None:
+    known = replace(gsm8k(25.0), uncertainty=Uncertainty(1.5, 22.0, 28.0, "a method"))
+    found = {score.key: score.value for score in details(known)}
+    assert found["standard_error/gsm8k"] == 1.5
+    assert (found["ci_low/gsm8k"], found["ci_high/gsm8k"]) == (22.0, 28.0)
+    unknown = replace(gsm8k(25.0), uncertainty=Uncertainty(why_not="BLEU"))
+    assert {score.key for score in details(unknown)}.isdisjoint(
+        {"standard_error/gsm8k", "ci_low/gsm8k", "ci_high/gsm8k"}
+    )
 
 
 def test_headlines_of_a_partial_result_have_coverage_and_no_average() -> None:
