@@ -4,8 +4,9 @@
 
 Run folders of mmlu (14,042 samples in 57 subsets) and of 100,000 samples in six datasets are made
 (``made_runs``); then collecting, recording, and comparing two mmlu runs (from their folders, and by
-their ids with every answer from the server) are processes of their own: seconds on the clock and of the processor, and the largest resident memory. The server is
-``mlflow server`` over HTTP with sqlite behind it, a new one for every size.
+their ids with every answer from the server) are processes of their own: seconds on the clock and of
+the processor, and the largest resident memory. The server is ``mlflow server`` over HTTP with
+sqlite behind it, a new one for every size.
 """
 
 from __future__ import annotations
