@@ -13,6 +13,8 @@ from ftbench import help_text as module
 from ftbench.config import (
     BackendConf,
     Config,
+    GateConf,
+    GateRuleConf,
     JudgeConf,
     ModelConf,
     RuntimeConf,
@@ -85,11 +87,14 @@ def test_key_docs_writes_defaults_as_they_are_typed() -> None:
         ("runtime.", RuntimeConf),
         ("tracking.", TrackingConf),
         ("judge.", JudgeConf),
+        ("gate.", GateConf),
+        ("gate.rule.", GateRuleConf),
         ("training.", TrainingConf),
     ],
 )
 def test_key_docs_has_every_field_of_the_configuration(prefix: str, cls: type) -> None:
     groups = {"suite", "model", "backend", "runtime", "tracking", "judge", "training"}
+    groups |= {"gate", "rule"}
     fields = {f"{prefix}{f.name}" for f in dataclasses.fields(cls) if f.name not in groups}
     documented = {name for name, doc, _ in key_docs() if doc}
     assert fields

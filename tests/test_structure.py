@@ -36,7 +36,8 @@ ROWS = [
     ["catalogue", "dataset_options", "validity"],
     ["score_rows"],
     ["program", "engine", "host", "plan", "config", "checkpoint", "workspace", "comparison"],
-    ["config_checks", "sweep", "reuse"],
+    ["gate_checks", "sweep", "reuse"],
+    ["config_checks"],
     [
         "data",
         "build_context",
@@ -57,7 +58,7 @@ ROWS = [
         "references",
         "sweep_driver",
     ],
-    ["choosing", "training_link", "record", "compare", "adapter_lists", "null_adapter"],
+    ["choosing", "training_link", "record", "compare", "gate", "adapter_lists", "null_adapter"],
     ["judge", "gpu_pool"],
     ["runtimes", "fingerprints"],
     ["planning"],

@@ -75,6 +75,9 @@ def run_link(experiment_id: str, run_id: str) -> str:
     return f"#/experiments/{experiment_id}/runs/{run_id}"
 
 
+_NO_PARAMS = ("tracking.sweep_id", "gate.")
+
+
 def run_params(plan: Plan, training: TrainingRun | None) -> dict[str, str]:
     """Params of the benchmark run: what was asked, of which adapter, trained how.
 
@@ -86,8 +89,9 @@ def run_params(plan: Plan, training: TrainingRun | None) -> dict[str, str]:
         "base_identity": plan.fingerprint_parts.get("base", "")[:16],
         "adapter": model_label(plan) if plan.model.adapter else "base",
         "setting": setting_label(plan),
-        # A tag: what is done once may be a job of several sweeps, and a param never changes.
-        **{k: v for k, v in plan.parameters.items() if k != "tracking.sweep_id"},
+        # A param never changes, and what is done once may be a job of several sweeps, or be held
+        # against several policies: tags.
+        **{k: v for k, v in plan.parameters.items() if not k.startswith(_NO_PARAMS)},
         **{f"adapter.{key}": value for key, value in _adapter_facts(plan.model.adapter).items()},
     }
     if plan.tracking.step is not None:
