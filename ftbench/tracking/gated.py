@@ -3,10 +3,10 @@
     ftbench.gate, ftbench.gate_policy, ftbench.gate_reasons     tags of the newest decision
     gate.json                                                   every limit
 
-The alias moves to the version whose tag ``ftbench.weights`` names the very bytes that were evaluated;
-where there is none, to a new one, which points at the LoggedModel of the benchmark run and says where
-the weights are. A version that a training run registered may be another checkpoint of it: it is used
-only with that tag.
+The alias moves to the version whose tag ``ftbench.weights`` names the very bytes that were
+evaluated; where there is none, to a new one, which points at the LoggedModel of the benchmark run
+and says where the weights are. A version that a training run registered may be another checkpoint
+of it: it is used only with that tag.
 """
 
 from __future__ import annotations
@@ -130,9 +130,13 @@ def _new_version(client: MlflowClient, uri: str, run: Run, name: str) -> str:
         "ftbench.adapter": run.data.tags.get("ftbench.adapter", ""),
         "ftbench.base_model": run.data.params.get("base_model", ""),
     }
+    models = run.inputs.model_inputs if run.inputs else []
+    model_id = models[0].model_id if models else None
     made = client.create_model_version(
         name,
-        source=_source(client, uri, run),
+        source=_source(client, uri, run, model_id),
+        # A server refuses a source of which it does not know whose it is (mlflow 3.17).
+        model_id=model_id,
         run_id=run.data.tags.get("ftbench.train_run_id") or run.info.run_id,
         tags={key: value for key, value in tags.items() if value},
         description="Registered by ftbench's gate. Its tags say where the weights are.",
@@ -140,15 +144,14 @@ def _new_version(client: MlflowClient, uri: str, run: Run, name: str) -> str:
     return str(made.version)
 
 
-def _source(client: MlflowClient, uri: str, run: Run) -> str:
+def _source(client: MlflowClient, uri: str, run: Run, model_id: str | None) -> str:
     """The LoggedModel that was evaluated, in words that the registry understands."""
-    models = run.inputs.model_inputs if run.inputs else []
-    if not models:
+    if model_id is None:
         return str(run.info.artifact_uri)
     if sqlite_path(uri) is None:
-        return f"models:/{models[0].model_id}"
+        return f"models:/{model_id}"
     # A database's registry looks the model up in the process's global tracking URI (mlflow 3.17).
-    return str(client.get_logged_model(models[0].model_id).artifact_location)
+    return str(client.get_logged_model(model_id).artifact_location)
 
 
 def _weights(run: Run) -> str:
