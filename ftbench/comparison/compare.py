@@ -2,26 +2,36 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import replace
 
 from ftbench.aggregates import group_subsets, num_rows
+from ftbench.comparison.averages import (
+    averaged_datasets,
+    averages_of,
+    ranking_of,
+    with_intervals,
+)
 from ftbench.comparison.comparable import MISSING, coverage, incomplete, why_not, why_not_subset
 from ftbench.comparison.evaluated import Evaluated
+from ftbench.comparison.flips import flips_of
 from ftbench.comparison.labels import short_labels
 from ftbench.comparison.settings import differing_settings
+from ftbench.comparison.shares import dataset_shares, group_shares
+from ftbench.comparison.testing import Reader, tested
 from ftbench.comparison.values import (
-    Average,
     Comparison,
     DatasetLines,
     Difference,
     Line,
+    Loss,
     Mover,
+    Share,
     Standing,
 )
 from ftbench.schema import OK, DatasetResult, SubsetResult
-from ftbench.score_rows import GROUP, ScoreRow, dataset_rows
+from ftbench.score_rows import DATASET, GROUP, SUBSET, ScoreRow, dataset_rows
+from ftbench.statistics.values import WORSE
 
 
 def compare(
@@ -43,9 +53,9 @@ def compare(
     """
     names = list(dict.fromkeys(d.name for run in runs for d in run.result.datasets))
     datasets = [_dataset_lines(name, runs, baseline) for name in names]
-    averaged, left_out = _averaged(datasets, runs, baseline, is_leaderboard)
-    averages = _averages(datasets, averaged, len(runs), baseline)
-    ranking = _ranking(averages)
+    averaged, left_out = averaged_datasets(datasets, runs, baseline, is_leaderboard)
+    averages = averages_of(datasets, averaged, len(runs), baseline)
+    ranking = ranking_of(averages)
     if is_leaderboard:
         order = [*ranking, *(i for i in range(len(runs)) if i not in ranking)]
         if order != list(range(len(runs))):
@@ -53,7 +63,10 @@ def compare(
             return compare(
                 ordered, order.index(baseline), is_leaderboard=is_leaderboard, notes=notes
             )
-    return Comparison(
+    reader = Reader(runs)
+    datasets = tested(datasets, runs, baseline, ranking, reader)
+    averages = with_intervals(averages, datasets, averaged)
+    compared = Comparison(
         runs=tuple(runs),
         labels=short_labels(runs),
         baseline=baseline,
@@ -65,6 +78,7 @@ def compare(
         settings=differing_settings(runs),
         notes=(*notes, *_same_evaluations(runs)),
     )
+    return replace(compared, flips=flips_of(datasets, runs, baseline, compared.told, reader))
 
 
 def movers(comparison: Comparison, run: int, count: int) -> tuple[list[Mover], list[Mover]]:
@@ -91,6 +105,7 @@ def movers(comparison: Comparison, run: int, count: int) -> tuple[list[Mover], l
                         after.score,
                         after.difference,
                         after.rows,
+                        after.paired,
                     )
                 ]
     found.sort(key=lambda mover: mover.difference.value, reverse=True)
@@ -99,8 +114,21 @@ def movers(comparison: Comparison, run: int, count: int) -> tuple[list[Mover], l
     return gained[:count], lost[:count]
 
 
+def losses(comparison: Comparison, run: int) -> list[Loss]:
+    """Where a run is worse than the baseline by more than chance: datasets, groups, subsets."""
+    found = []
+    for dataset in comparison.datasets:
+        kinds = {DATASET: (dataset.line,), GROUP: dataset.groups, SUBSET: dataset.subsets}
+        for kind, lines in kinds.items():
+            for line in lines:
+                paired = line.standings[run].paired
+                if paired is not None and paired.verdict == WORSE:
+                    found += [Loss(dataset.name, kind, line.name, paired)]
+    return found
+
+
 def _dataset_lines(name: str, runs: Sequence[Evaluated], baseline: int) -> DatasetLines:
-    results = [_dataset(run, name) for run in runs]
+    results = [run.dataset(name) for run in runs]
     reasons = [why_not(result, results[baseline]) for result in results]
     standings = [
         _dataset_standing(result, reason) for result, reason in zip(results, reasons, strict=True)
@@ -108,14 +136,16 @@ def _dataset_lines(name: str, runs: Sequence[Evaluated], baseline: int) -> Datas
     known = [r for r in (results[baseline], *results) if r is not None]
     metric = next((r.metric for r in known if r.metric), "")
     return DatasetLines(
-        Line(name, 0, metric, _against(standings, baseline)),
+        Line(
+            name,
+            0,
+            metric,
+            _against(standings, baseline),
+            next((dataset_shares(r) for r in known if r.subsets), ()),
+        ),
         groups=_group_lines(results, reasons, baseline),
         subsets=_subset_lines(results, baseline),
     )
-
-
-def _dataset(run: Evaluated, name: str) -> DatasetResult | None:
-    return next((d for d in run.result.datasets if d.name == name), None)
 
 
 def _dataset_standing(dataset: DatasetResult | None, reason: str) -> Standing:
@@ -137,14 +167,17 @@ def _group_lines(
 ) -> tuple[Line, ...]:
     """The groups of the baseline, or where it has none of the first run that has some."""
     rows = [_group_rows(result) for result in results]
-    shape = rows[baseline] or next((r for r in rows if r), {})
+    start = baseline if rows[baseline] else next((i for i, r in enumerate(rows) if r), baseline)
+    shaping, shape = results[start], rows[start]
+    shares = group_shares(shaping) if shaping else {}
     lines = []
     for name, shown in shape.items():
         standings = [
             _group_standing(own.get(name), reason, result)
             for own, reason, result in zip(rows, reasons, results, strict=True)
         ]
-        lines += [Line(name, shown.depth, shown.metric, _against(standings, baseline))]
+        against = _against(standings, baseline)
+        lines += [Line(name, shown.depth, shown.metric, against, shares[name])]
     return tuple(lines)
 
 
@@ -184,7 +217,8 @@ def _subset_lines(results: Sequence[DatasetResult | None], baseline: int) -> tup
         standings = [_subset_standing(s, why_not_subset(s, subsets[baseline])) for s in subsets]
         known = [s for s in (subsets[baseline], *subsets) if s is not None]
         metric = next((s.metric for s in known if s.metric), "")
-        lines += [Line(known[0].name, 0, metric, _against(standings, baseline))]
+        against = _against(standings, baseline)
+        lines += [Line(known[0].name, 0, metric, against, (Share(abbr, 1.0),))]
     return tuple(lines)
 
 
@@ -219,60 +253,6 @@ def _against(standings: Sequence[Standing], baseline: int) -> tuple[Standing, ..
         return tuple(found)
     best = max(scores)
     return tuple(replace(s, is_best=not s.why_not and s.score == best) for s in found)
-
-
-def _averaged(
-    datasets: Sequence[DatasetLines],
-    runs: Sequence[Evaluated],
-    baseline: int,
-    is_leaderboard: bool,
-) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
-    """Datasets that the averages are over, and the others with why."""
-    averaged, left_out = [], []
-    labels = short_labels(runs)
-    for dataset in datasets:
-        reasons = [(baseline, dataset.line.standings[baseline].why_not)]
-        if not is_leaderboard:
-            reasons += [(i, s.why_not) for i, s in enumerate(dataset.line.standings)]
-        found = next(((i, reason) for i, reason in reasons if reason), None)
-        if found is None:
-            averaged += [dataset.name]
-        else:
-            index, reason = found
-            left_out += [(dataset.name, f"{labels[index]}: {reason}")]
-    return tuple(averaged), tuple(left_out)
-
-
-def _averages(
-    datasets: Sequence[DatasetLines], averaged: Sequence[str], count: int, baseline: int
-) -> list[Average]:
-    counted = [d for d in datasets if d.name in averaged]
-    averages = [_average([(d.name, d.line.standings[i]) for d in counted]) for i in range(count)]
-    start = averages[baseline].score
-    return [
-        replace(average, difference=Difference(average.score - start))
-        if index != baseline and average.score is not None and start is not None
-        else average
-        for index, average in enumerate(averages)
-    ]
-
-
-def _average(standings: Sequence[tuple[str, Standing]]) -> Average:
-    if not standings:
-        return Average(why_not="no dataset can be compared")
-    missing = [f"{name}: {s.why_not}" for name, s in standings if s.why_not]
-    if missing:
-        return Average(why_not="; ".join(missing))
-    scores = [s.score for _, s in standings if s.score is not None]
-    return Average(
-        score=math.fsum(scores) / len(scores),
-        is_flagged=any(s.flags for _, s in standings),
-    )
-
-
-def _ranking(averages: Sequence[Average]) -> tuple[int, ...]:
-    ranked = [(a.score, i) for i, a in enumerate(averages) if a.score is not None]
-    return tuple(i for _, i in sorted(ranked, key=lambda pair: (-pair[0], pair[1])))
 
 
 def _same_evaluations(runs: Sequence[Evaluated]) -> list[str]:

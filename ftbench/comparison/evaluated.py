@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from ftbench.schema import Result
+from ftbench.comparison.answers import Answers
+from ftbench.schema import DatasetResult, Result
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,7 @@ class Evaluated:
         model_link: Page of its LoggedModel.
         training_name, training_link: Of the run that trained it; empty when unknown.
         started_ms: Start of the evaluation, in milliseconds since the epoch.
+        answers: Reads its single answers when they are needed; None where nobody can.
     """
 
     key: str
@@ -46,11 +48,16 @@ class Evaluated:
     training_name: str = ""
     training_link: str = ""
     started_ms: int = 0
+    answers: Answers | None = field(default=None, repr=False, compare=False)
 
     @property
     def short_key(self) -> str:
         """A few characters that tell it from others of its name."""
         return self.key.rpartition("/")[2] if "/" in self.key else self.key[:8]
+
+    def dataset(self, name: str) -> DatasetResult | None:
+        """Its result of a dataset; None where it was not evaluated."""
+        return next((d for d in self.result.datasets if d.name == name), None)
 
     def has_base_of(self, other: Evaluated) -> bool:
         """Whether both stand on the same base model: the same bytes, or where unknown one name."""

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 
 from ftbench.comparison.compare import movers
 from ftbench.comparison.values import Comparison, Line, Mover
+from ftbench.comparison.verdicts import CHANCE
 from ftbench.comparison.words import (
-    CHANCE,
     MOVERS,
     average_line,
     average_text,

@@ -11,8 +11,8 @@ from importlib.resources import files
 from ftbench.comparison.compare import movers
 from ftbench.comparison.markup import Markup, join, tag
 from ftbench.comparison.values import Average, Comparison, Difference, Line, Mover, Standing
+from ftbench.comparison.verdicts import CHANCE
 from ftbench.comparison.words import (
-    CHANCE,
     MOVERS,
     average_line,
     average_text,

@@ -3,24 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from textwrap import wrap
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
-from ftbench.comparison.compare import movers
-from ftbench.comparison.values import (
-    Average,
-    Comparison,
-    DatasetLines,
-    Difference,
-    Line,
-    Mover,
-    Standing,
+from ftbench.comparison.compare import losses, movers
+from ftbench.comparison.values import Average, Comparison, DatasetLines, Line, Mover, Standing
+from ftbench.comparison.verdicts import (
+    CHANCE,
+    explanations,
+    flip_lines,
+    headline,
+    interval,
+    legend,
+    loss_name,
+    loss_title,
+    mark,
+    no_loss,
+    p_text,
+    word,
 )
 from ftbench.comparison.words import (
-    CHANCE,
     average_line,
     average_text,
     difference_text,
@@ -32,6 +38,8 @@ from ftbench.comparison.words import (
 )
 from ftbench.printing import say
 from ftbench.score_rows import MARK
+from ftbench.statistics import Paired
+from ftbench.statistics.values import BETTER, WORSE
 
 MAX_COLUMNS_OF_RUNS = 3
 """More runs than these stand in rows, their datasets in columns."""
@@ -39,12 +47,15 @@ _NAME_WIDTH = 34
 _RANK_WIDTH = 7
 _AVERAGE_WIDTH = 20
 """Characters of the average and its difference."""
+_MIN_SCORE = 8
+_TEST_WIDTH = 42
+"""Characters of difference, interval and verdict, and of the spaces between all columns."""
+_LONG_NAME = 22
+"""A longer dataset or group is broken."""
 _LONG_LABEL = 18
 """A longer label is broken at its slashes."""
 _MOVERS = 3
 """Subsets that are told as gaining, and as losing, most."""
-_MAX_MOVED = 3
-"""Runs whose moving subsets are told; of more, the best one's."""
 
 
 def print_comparison(console: Console, comparison: Comparison) -> None:
@@ -53,13 +64,20 @@ def print_comparison(console: Console, comparison: Comparison) -> None:
     Side effects: writes to the console.
     """
     console.print(Text(verdict(comparison), style="bold"), soft_wrap=True)
+    if len(comparison.others) > 1:
+        for index in comparison.told:
+            _say(console, f"- {headline(comparison, index)}")
     for table in _tables(comparison, console.width):
         console.print(table)
     _say(console, average_line(comparison))
+    _say(console, legend(comparison))
     if len(comparison.runs) > MAX_COLUMNS_OF_RUNS and not_compared(comparison):
         _say(console, "!: not comparable with the baseline, for these reasons:")
-    for line in (*not_compared(comparison), *flag_sentences(comparison)):
+    told = (not_compared(comparison), explanations(comparison), flag_sentences(comparison))
+    for line in (line for lines in told for line in lines):
         _say(console, f"- {line}")
+    _print_losses(console, comparison)
+    _print_flips(console, comparison)
     _print_movers(console, comparison)
     _print_settings(console, comparison)
     for note in comparison.notes:
@@ -72,7 +90,7 @@ def print_comparison(console: Console, comparison: Comparison) -> None:
 
 def _tables(comparison: Comparison, width: int) -> Iterator[Table]:
     if len(comparison.runs) <= MAX_COLUMNS_OF_RUNS:
-        yield _by_dataset(comparison)
+        yield _by_dataset(comparison, width)
         return
     names = [_run_name(comparison, index).cell_len for index in range(len(comparison.runs))]
     left = width - min(_NAME_WIDTH, max(names)) - _RANK_WIDTH
@@ -95,15 +113,24 @@ def _parted(datasets: Sequence[DatasetLines], width: int, taken: int) -> list[li
     return parts
 
 
-def _by_dataset(comparison: Comparison) -> Table:
-    """Datasets and their groups in rows; the runs in columns, each but the baseline twice."""
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold", show_footer=False)
-    table.add_column("dataset", overflow="fold")
+def _by_dataset(comparison: Comparison, width: int) -> Table:
+    """Datasets and their groups in rows; the runs in columns, with their differences.
+
+    Of two runs the interval and the verdict have columns; of more a mark stands for the verdict.
+    """
+    name_width = _name_width(comparison)
+    table = _table("dataset", min_width=name_width)
+    most = (
+        max(_MIN_SCORE, (width - name_width - _TEST_WIDTH) // 2) if _is_pair(comparison) else None
+    )
     for index in _columns(comparison):
-        table.add_column(_head(comparison.labels[index]), justify="right", overflow="fold")
+        head = _head(comparison.labels[index], most)
+        table.add_column(head, justify="right", overflow="fold", max_width=most)
         if index != comparison.baseline:
-            head = "difference" if len(comparison.runs) == 2 else "diff."
-            table.add_column(head, justify="right", overflow="fold")
+            table.add_column("diff.", justify="right", no_wrap=True)
+    if _is_pair(comparison):
+        table.add_column("95 % interval", justify="right", no_wrap=True)
+        table.add_column("verdict", no_wrap=True)
     for dataset in comparison.datasets:
         table.add_row(*_cells(comparison, dataset.line))
         for group in dataset.groups:
@@ -114,8 +141,18 @@ def _by_dataset(comparison: Comparison) -> Table:
     return table
 
 
-def _head(label: str) -> Text:
-    return Text(label.replace("/", "/\n") if len(label) > _LONG_LABEL else label)
+def _name_width(comparison: Comparison) -> int:
+    """Characters of the first column that the runs' long names do not take from it."""
+    lines = [line for d in comparison.datasets for line in (d.line, *d.groups)]
+    return min(_LONG_NAME, max((2 * line.depth + len(line.name) for line in lines), default=0))
+
+
+def _head(label: str, width: int | None) -> Text:
+    """A label broken between its words, where it is too long."""
+    if len(label) <= (width or _LONG_LABEL):
+        return Text(label)
+    parts = label.replace("/", "/\n").splitlines()
+    return Text("\n".join(line for part in parts for line in wrap(part, width or 80)))
 
 
 def _columns(comparison: Comparison) -> list[int]:
@@ -127,9 +164,16 @@ def _cells(comparison: Comparison, line: Line) -> list[Text]:
     for index in _columns(comparison):
         standing = line.standings[index]
         found += [Text(score_text(standing), style="bold" if standing.is_best else "")]
-        if index != comparison.baseline:
-            found += [Text(difference_text(standing), style=_style(standing.difference))]
+        if index != comparison.baseline and _is_pair(comparison):
+            found += [Text(signed(standing.difference), style=_style(standing))]
+            found += [Text(interval(standing.paired)), Text(word(standing), style=_style(standing))]
+        elif index != comparison.baseline:
+            found += [Text(difference_text(standing), style=_style(standing))]
     return found
+
+
+def _is_pair(comparison: Comparison) -> bool:
+    return len(comparison.runs) == 2
 
 
 def _average_cells(comparison: Comparison) -> list[Text]:
@@ -138,7 +182,10 @@ def _average_cells(comparison: Comparison) -> list[Text]:
         average = comparison.averages[index]
         found += [Text(average_text(average), style="bold")]
         if index != comparison.baseline:
-            found += [Text(signed(average.difference), style=_style(average.difference))]
+            found += [Text(signed(average.difference))]
+    if _is_pair(comparison):
+        (other,) = comparison.others
+        found += [Text(interval(comparison.averages[other].difference)), Text("")]
     return found
 
 
@@ -171,39 +218,70 @@ def _run_name(comparison: Comparison, index: int) -> Text:
 
 
 def _average_difference(average: Average) -> Text:
-    return Text(signed(average.difference), style=_style(average.difference))
+    return Text(signed(average.difference))
 
 
 def _short_score(standing: Standing) -> str:
     if standing.score is None:
         return "-"
     flagged = f" {MARK}" if standing.flags else ""
-    return f"{standing.score:.2f}{flagged}{' !' if standing.why_not else ''}"
+    said = " !" if standing.why_not else mark(standing)
+    return f"{standing.score:.2f}{flagged}{said}"
+
+
+def _print_losses(console: Console, comparison: Comparison) -> None:
+    for run in comparison.told:
+        found = losses(comparison, run)
+        title = loss_title(comparison, run)
+        if not found:
+            _say(console, f"{title}: {no_loss(comparison, run)}")
+            continue
+        table = _table(title, "difference", "95 % interval", "p (Holm)", "questions")
+        for loss in found:
+            table.add_row(
+                Text(loss_name(loss)),
+                Text(f"{loss.paired.difference:+.2f}", style="red"),
+                interval(loss.paired),
+                p_text(loss.paired),
+                str(loss.paired.rows),
+            )
+        console.print(table)
+
+
+def _print_flips(console: Console, comparison: Comparison) -> None:
+    for line in flip_lines(comparison):
+        _say(console, line)
 
 
 def _print_movers(console: Console, comparison: Comparison) -> None:
-    told = comparison.others
-    if len(told) > _MAX_MOVED:
-        told = tuple(i for i in comparison.ranking[:1] if i != comparison.baseline)
-    for index in told:
+    for index in comparison.told:
         gained, lost = movers(comparison, index, _MOVERS)
         if gained or lost:
             console.print(_movers_table(comparison.labels[index], [*gained, *reversed(lost)]))
 
 
 def _movers_table(label: str, found: Sequence[Mover]) -> Table:
-    table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold")
-    table.add_column(Text(f"moved most, {label}"), overflow="fold")
-    for head in ("before", "after", "difference", "questions"):
-        table.add_column(head, justify="right")
+    table = _table(
+        f"moved most, {label}", "before", "after", "difference", "95 % interval", "questions"
+    )
     for mover in found:
         table.add_row(
             Text(f"{mover.dataset}/{mover.subset}"),
             f"{mover.before:.2f}",
             f"{mover.after:.2f}",
-            Text(signed(mover.difference), style=_style(mover.difference)),
+            Text(signed(mover.difference), style=_colour(mover.paired)),
+            interval(mover.paired),
             str(mover.rows),
         )
+    return table
+
+
+def _table(first: str, *heads: str, min_width: int | None = None) -> Table:
+    """A table with texts in its first column and numbers in the others, closely set."""
+    table = Table(box=SIMPLE_HEAD, pad_edge=False, header_style="bold", padding=(0, 1, 0, 0))
+    table.add_column(Text(first), overflow="fold", min_width=min_width)
+    for head in heads:
+        table.add_column(head, justify="right", no_wrap=True)
     return table
 
 
@@ -223,10 +301,15 @@ def _print_settings(console: Console, comparison: Comparison) -> None:
     console.print(table)
 
 
-def _style(difference: Difference | None) -> str:
-    if difference is None:
-        return "dim"
-    return "green" if difference.value > 0 else ("red" if difference.value < 0 else "")
+def _style(standing: Standing) -> str:
+    return _colour(standing.paired) if standing.difference is not None else "dim"
+
+
+def _colour(paired: Paired | None) -> str:
+    """What is no more than chance has no colour."""
+    if paired is None:
+        return ""
+    return {BETTER: "green", WORSE: "red"}.get(paired.verdict, "")
 
 
 def _say(console: Console, text: str) -> None:

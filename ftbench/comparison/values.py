@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ftbench.comparison.answers import AnswerText
 from ftbench.comparison.evaluated import Evaluated
 from ftbench.statistics import Paired
+
+MAX_TOLD = 3
+"""Runs whose flips, losses and movers are told; of more, the best one's."""
 
 
 @dataclass(frozen=True)
@@ -14,9 +18,13 @@ class Difference:
 
     Attributes:
         value: In the scores' own unit (most: percentage points), from unrounded scores.
+        low, high: Ends of an average's 95 % interval; None where it has none. A score has its own
+            in ``Standing.paired``.
     """
 
     value: float
+    low: float | None = None
+    high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -52,6 +60,14 @@ class Standing:
 
 
 @dataclass(frozen=True)
+class Share:
+    """A subset, by OpenCompass's abbr, and what part of a score it makes; all parts are 1."""
+
+    abbr: str
+    weight: float
+
+
+@dataclass(frozen=True)
 class Line:
     """The scores of all runs in one dataset, group or subset.
 
@@ -59,12 +75,14 @@ class Line:
         depth: 1 for a group, 2 for a group inside it and so on, else 0.
         metric: Of the baseline's score, or of the first that has one.
         standings: One per run, in the runs' order.
+        members: The subsets behind the scores.
     """
 
     name: str
     depth: int
     metric: str
     standings: tuple[Standing, ...]
+    members: tuple[Share, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -83,6 +101,11 @@ class DatasetLines:
     @property
     def name(self) -> str:
         return self.line.name
+
+    @property
+    def lines(self) -> tuple[Line, ...]:
+        """The dataset, its groups, its subsets."""
+        return (self.line, *self.groups, *self.subsets)
 
 
 @dataclass(frozen=True)
@@ -109,6 +132,7 @@ class Mover:
     Attributes:
         before, after: The baseline's score and the run's.
         rows: Its questions.
+        paired: The difference with its interval; None where it is not tested.
     """
 
     dataset: str
@@ -117,6 +141,59 @@ class Mover:
     after: float
     difference: Difference
     rows: int
+    paired: Paired | None = None
+
+
+@dataclass(frozen=True)
+class Flip:
+    """A question that the baseline answered wrong and a run right, or the other way round.
+
+    Attributes:
+        subset: Its name inside the dataset.
+        index: Position in the subset, from 0.
+        is_gained: It is right in the run.
+        before, after: The baseline's answer and the run's.
+    """
+
+    subset: str
+    index: int
+    is_gained: bool
+    before: AnswerText
+    after: AnswerText
+
+
+@dataclass(frozen=True)
+class Flips:
+    """The questions of a dataset on which a run and the baseline differ.
+
+    Attributes:
+        run: Index of the run.
+        gained, lost: Questions that it answers right more often, and less often.
+        shown: An even choice of both, gained before lost, in the dataset's order.
+        why_not: Why no texts are shown, or empty.
+    """
+
+    run: int
+    dataset: str
+    gained: int
+    lost: int
+    shown: tuple[Flip, ...] = ()
+    why_not: str = ""
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A score that is worse than the baseline's by more than chance.
+
+    Attributes:
+        kind: ``dataset``, ``group`` or ``subset``.
+        name: Of the line.
+    """
+
+    dataset: str
+    kind: str
+    name: str
+    paired: Paired
 
 
 @dataclass(frozen=True)
@@ -146,6 +223,7 @@ class Comparison:
         ranking: Indices of the runs that have an average, best first.
         settings: What differs between the runs.
         notes: What else a reader should know, one sentence each.
+        flips: Of every dataset whose answers can be paired, of the runs that are told in detail.
     """
 
     runs: tuple[Evaluated, ...]
@@ -158,11 +236,19 @@ class Comparison:
     ranking: tuple[int, ...]
     settings: tuple[Setting, ...]
     notes: tuple[str, ...] = ()
+    flips: tuple[Flips, ...] = ()
 
     @property
     def others(self) -> tuple[int, ...]:
         """Indices of all runs but the baseline."""
         return tuple(i for i in range(len(self.runs)) if i != self.baseline)
+
+    @property
+    def told(self) -> tuple[int, ...]:
+        """The runs that are told in detail: all but the baseline, or of many the best one."""
+        if len(self.others) <= MAX_TOLD:
+            return self.others
+        return next(((i,) for i in self.ranking if i != self.baseline), ())
 
     @property
     def baseline_name(self) -> str:

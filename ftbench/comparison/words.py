@@ -5,36 +5,37 @@ from __future__ import annotations
 import shlex
 
 from ftbench.comparison.values import Average, Comparison, Difference, Line, Standing
+from ftbench.comparison.verdicts import called, headline, interval, mark, tally, word
 from ftbench.score_rows import MARK
 
-CHANCE = (
-    "Differences are computed from unrounded scores. Whether they are more than chance is not "
-    "tested here."
-)
 FLAGGED = f"{MARK} flagged: see below"
 MOVERS = 5
 """Subsets that a text names as gaining, and as losing, most."""
 
 
 def verdict(comparison: Comparison) -> str:
-    """One line: which run is best, and by how much."""
+    """One line: what a run is against the baseline; of several, which is best and by how much."""
+    if len(comparison.others) == 1:
+        return headline(comparison, comparison.others[0])
     ranking, averages = comparison.ranking, comparison.averages
     if not ranking:
         why = "; ".join(f"{name}: {reason}" for name, reason in comparison.left_out)
         return f"no run can be called best: {why or 'no dataset was evaluated'}"
     best = ranking[0]
-    name = _called(comparison, best)
+    name = called(comparison, best)
     what = _average_name(comparison)
     score = f"{what} {average_text(averages[best])}"
     if len(ranking) == 1:
         return f"only {name} has a score that counts: {score}"
     second = averages[ranking[1]]
     if averages[best].score == second.score:
-        equals = [_called(comparison, i) for i in ranking if averages[i].score == second.score]
+        equals = [called(comparison, i) for i in ranking if averages[i].score == second.score]
         return f"equal: {', '.join(equals)}, {score}"
     if difference := averages[best].difference:
-        return f"best: {name}, {score}, {signed(difference)} over {comparison.baseline_name}"
-    return f"best: {name}, {score}, nearest {_called(comparison, ranking[1])} {_behind(second)}"
+        over = " ".join(filter(None, (signed(difference), interval(difference))))
+        said = f"{score}, {over} over {comparison.baseline_name}"
+        return f"best: {name}, {said}: {tally(comparison, best)}"
+    return f"best: {name}, {score}, nearest {called(comparison, ranking[1])} {_behind(second)}"
 
 
 def average_line(comparison: Comparison) -> str:
@@ -99,10 +100,12 @@ def signed(difference: Difference | None) -> str:
 
 
 def difference_text(standing: Standing, *, is_baseline: bool = False) -> str:
-    """The difference, or in short that there is none to be had."""
+    """The difference with its verdict as a sign, or in short that there is none to be had."""
     if is_baseline:
         return ""
-    return signed(standing.difference) or "not comparable"
+    return (
+        f"{signed(standing.difference)}{mark(standing)}" if standing.difference else word(standing)
+    )
 
 
 def commands(comparison: Comparison) -> list[tuple[str, str]]:
@@ -112,11 +115,6 @@ def commands(comparison: Comparison) -> list[tuple[str, str]]:
         for label, run in zip(comparison.labels, comparison.runs, strict=True)
         if run.command
     ]
-
-
-def _called(comparison: Comparison, index: int) -> str:
-    is_baseline = index == comparison.baseline
-    return comparison.baseline_name if is_baseline else comparison.labels[index]
 
 
 def _average_name(comparison: Comparison) -> str:

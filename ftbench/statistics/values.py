@@ -23,12 +23,15 @@ class SubsetOutcomes:
         abbr: OpenCompass abbr of the subset.
         values: Rows x repeats, in dataset order, in the score's own unit (a right answer 100, a
             wrong one 0); their mean is the subset's score.
+            A score that belongs to no rows, such as BLEU, is one row.
         weight: Share of the subset in its dataset's score; a dataset's shares add up to 1.
+        right: What a right answer is worth, in the score's own unit; a wrong one is worth 0.
     """
 
     abbr: str
     values: npt.NDArray[Any]
     weight: float
+    right: float = 100.0
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class Paired:
         test: Such as ``McNemar exact`` or ``paired permutation of 57 subsets``.
         method: Of the interval, in words.
         detectable: The least true difference that would be found four times in five at this sample
-            size; a smaller one is noise here.
+            size; a smaller one is noise here. Where none would be, the whole scale.
         rows: Questions, each once however often it was asked.
         gained, lost: Rows that were wrong there and are right here, and the other way round; None
             where answers are not right or wrong.

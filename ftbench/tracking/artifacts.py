@@ -11,7 +11,7 @@ from ftbench.plan import Plan
 from ftbench.schema import Result
 from ftbench.tracking.archive import write_archive
 from ftbench.tracking.environment import redact
-from ftbench.tracking.names import MAX_TAG, file_stem, run_name
+from ftbench.tracking.names import MAX_TAG, file_stems, run_name
 from ftbench.tracking.samples import write_samples
 from ftbench.tracking.samples_page import PageRow, samples_page
 
@@ -97,12 +97,9 @@ def _stage_samples(plan: Plan, result: Result, folder: Path) -> tuple[list[str],
     tables, notes = [], []
     page_rows: list[tuple[PageRow, ...]] = []
     total = 0
-    stems: set[str] = set()
+    stems = file_stems(dataset.name for dataset in result.datasets)
     for dataset in result.datasets:
-        stem = file_stem(dataset.name)
-        while stem in stems:
-            stem += "_"
-        stems.add(stem)
+        stem = stems[dataset.name]
         parquet = folder / "predictions" / f"{stem}.parquet"
         table = folder / "samples" / f"{stem}.json"
         parquet.parent.mkdir(exist_ok=True)

@@ -45,6 +45,17 @@ def file_stem(name: str) -> str:
     return re.sub(r"[^A-Za-z0-9._-]", "_", name).lstrip(".")[:120] or "_"
 
 
+def file_stems(names: Iterable[str]) -> dict[str, str]:
+    """A file name for each dataset of a run, every one another."""
+    stems: dict[str, str] = {}
+    for name in names:
+        stem = file_stem(name)
+        while stem in stems.values():
+            stem += "_"
+        stems[name] = stem
+    return stems
+
+
 def cut(text: str, limit: int) -> str:
     """Shortens text visibly; MLflow would do it silently."""
     return text if len(text) <= limit else text[: limit - 1] + "…"

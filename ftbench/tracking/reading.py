@@ -6,6 +6,7 @@ hashes, coverage and reasons, in one request.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -15,13 +16,17 @@ from pathlib import Path
 from typing import Any
 
 from ftbench.comparison import Evaluated
+from ftbench.comparison.answers import Answers
 from ftbench.errors import ComparisonError, Problem, ReadingError, ResultError
 from ftbench.plan import read_plan
 from ftbench.schema import Result, RunFiles, read_result
+from ftbench.tracking.answers import FolderAnswers, RecordedAnswers
+from ftbench.tracking.archive import sha256_of
 from ftbench.tracking.contents import run_link, run_params
 from ftbench.tracking.environment import redact
 from ftbench.tracking.failures import explain
 from ftbench.tracking.names import model_label, run_name, setting_label, sqlite_path
+from ftbench.tracking.recorder import SUMMARY_TAG
 from ftbench.tracking.searching import Found, Tracker, reading
 from ftbench.tracking.store import ui_root
 
@@ -91,6 +96,7 @@ def read_folder(run_dir: Path) -> Evaluated:
         command=plan.command,
         step=plan.tracking.step,
         started_ms=int(result.started_at * 1000),
+        answers=FolderAnswers(run_dir),
     )
 
 
@@ -157,7 +163,19 @@ def _evaluated(
         training_name=training_name,
         training_link=training_link,
         started_ms=run.started_ms,
+        answers=_answers(tracker, run, result),
     )
+
+
+def _answers(tracker: Tracker, run: Found, result: Result) -> Answers:
+    """Of the run folder where it is on this machine with this very summary, else of the tracker."""
+    recorded, run_dir = run.tags.get(SUMMARY_TAG), run.tags.get("ftbench.run_dir")
+    if recorded and run_dir:
+        summary = RunFiles(Path(run_dir)).summary
+        with contextlib.suppress(OSError):
+            if summary.is_file() and sha256_of(summary) == recorded:
+                return FolderAnswers(Path(run_dir))
+    return RecordedAnswers(tracker.uri, run.artifact_uri, [d.name for d in result.datasets])
 
 
 def _model_link(tracker: Tracker, run: Found) -> str:

@@ -2,11 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 from ftbench.aggregates import aggregate, unscored
 from ftbench.comparison import Evaluated
+from ftbench.comparison.answers import (
+    AnswerText,
+    Place,
+    SubsetAnswers,
+    Verdict,
+    answer_text,
+    by_subset,
+)
 from ftbench.schema import OK, DatasetResult, Group, Result, SubsetResult
 
 DATA_HASH = "d0" * 8
@@ -56,3 +65,58 @@ def run(model: str, *datasets: DatasetResult, **changes: Any) -> Evaluated:
         result=Result(fingerprint=f"fingerprint of {model}", stage="done", datasets=datasets),
     )
     return replace(given, **changes)
+
+
+@dataclass(frozen=True)
+class Told:
+    """Answers from memory: a string for each subset, ``1`` a right answer and ``0`` a wrong one.
+
+    Attributes:
+        rows: By the subset's abbr; repeats one after another, with a space between them.
+        reference: The right answer of every question.
+    """
+
+    rows: Mapping[str, str]
+    reference: str = "A"
+
+    def verdicts(self, dataset: DatasetResult) -> Mapping[str, SubsetAnswers]:
+        return by_subset(
+            dataset,
+            (
+                Verdict(Place(abbr, position, repeat), right == "1", self.reference, "")
+                for abbr, row in self.rows.items()
+                for repeat, answers in enumerate(row.split())
+                for position, right in enumerate(answers)
+            ),
+        )
+
+    def texts(
+        self, dataset: DatasetResult, places: Collection[Place]
+    ) -> Mapping[Place, AnswerText]:
+        return {
+            place: answer_text(
+                f"Question {place.position}?",
+                self.reference,
+                f"I say {'A' if self._is_right(place) else 'B'}.",
+                "A" if self._is_right(place) else "B",
+            )
+            for place in places
+        }
+
+    def _is_right(self, place: Place) -> bool:
+        return self.rows[place.subset].split()[place.repeat][place.position] == "1"
+
+
+def answered(model: str, **rows: str) -> Evaluated:
+    """A benchmark run with its answers: a dataset of one subset for each string."""
+    datasets = [
+        single(
+            name,
+            100 * row.count("1") / len(row.replace(" ", "")),
+            expected=len(row.replace(" ", "")),
+            completed=len(row.replace(" ", "")),
+            repeats=len(row.split()),
+        )
+        for name, row in rows.items()
+    ]
+    return run(model, *datasets, answers=Told(rows))
