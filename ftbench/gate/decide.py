@@ -63,6 +63,10 @@ class Decision:
     checks: tuple[Check, ...]
     baseline: str = ""
 
+    @property
+    def is_pass(self) -> bool:
+        return self.outcome == PASS
+
 
 def decide(
     policy: Policy,
@@ -80,6 +84,8 @@ def decide(
         run: Index of the evaluation in ``comparison``.
         why_no_baseline: Said of limits against a baseline where ``comparison`` is None.
     """
+    if comparison is not None and run == comparison.baseline:
+        comparison = None
     standings = _standings(comparison, run)
     by_name = {dataset.name: dataset for dataset in result.datasets}
     names = dict.fromkeys([*by_name, *(n for n, rule in policy.rules.items() if rule.is_asking)])
@@ -104,7 +110,7 @@ class _Against:
 
 
 def _standings(comparison: Comparison | None, run: int) -> dict[str, _Against]:
-    if comparison is None or run == comparison.baseline:
+    if comparison is None:
         return {}
     return {
         dataset.name: _Against(

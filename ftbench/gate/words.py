@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import json
 
-from ftbench.gate.decide import Decision
+from ftbench.errors import EXIT_BREACH, EXIT_INCONCLUSIVE, EXIT_OK
+from ftbench.gate.decide import BREACH, INCONCLUSIVE, PASS, Decision
 from ftbench.schema import to_json
 
 SCHEMA_VERSION = 1
+
+EXIT_CODES = {PASS: EXIT_OK, BREACH: EXIT_BREACH, INCONCLUSIVE: EXIT_INCONCLUSIVE}
 
 OUTCOME_TAG = "ftbench.gate"
 POLICY_TAG = "ftbench.gate_policy"
