@@ -281,7 +281,8 @@ class Config:
     """A score is flagged where more than this share of its answers, 0 to 1, is truncated, empty or
     unextracted (the evaluator took no answer from it)."""
     timeout: int = 3600
-    """Seconds for the whole evaluation; then it is stopped and what is finished is kept."""
+    """Seconds for the whole evaluation; then it is stopped and what is finished is kept. The base
+    model's evaluation has as many of its own."""
     workspace: str | None = None
     """Folder for everything the run writes; null: ftbench_workspace/<model name>, which one
     model in one setting has for all its evaluations."""
@@ -290,6 +291,10 @@ class Config:
     ~/.cache/opencompass."""
     download: bool = True
     """Download data that is not on this machine before anything is started; false: never."""
+    baseline: str | None = "base"
+    """What the scores are compared with, each difference with its interval. base: the base model,
+    which is evaluated the same way after the adapter, once for all its adapters; best: the best
+    run in MLflow that can be compared; or a run: its id, name or folder; none."""
     reuse: str = "auto"
     """auto: what the workspace or MLflow has complete, of the same fingerprint, is not evaluated
     again, dataset by dataset, and an unfinished run goes on; never: evaluate everything."""

@@ -35,6 +35,7 @@ EXIT_BREACH = 8
 """The gate: a limit is broken. No error: everything was evaluated and recorded."""
 EXIT_INCONCLUSIVE = 9
 """The gate: what was asked cannot be decided from these scores."""
+EXIT_INTERRUPTED = 130
 
 
 @dataclass(frozen=True)

@@ -18,6 +18,7 @@ from ftbench.data import contents_of
 from ftbench.host import Host
 from ftbench.judge import uses_judge
 from ftbench.model_source import ModelSource
+from ftbench.plan import fingerprint_of
 from ftbench.preset import Preset
 from ftbench.program import lock_hash, program_hash
 from ftbench.schema import SCHEMA_VERSION
@@ -93,11 +94,6 @@ def question_parts(config: Config, chosen: Chosen, data: Mapping[str, str]) -> d
     }
     keys = _JUDGE_KEYS if uses_judge(config, chosen) else ()
     return parts | {key: flat[key] for key in keys if key in flat}
-
-
-def fingerprint_of(parts: Mapping[str, str]) -> str:
-    """sha256 of the parts, 64 hex digits."""
-    return hashlib.sha256(json.dumps(dict(parts), sort_keys=True).encode()).hexdigest()
 
 
 def dataset_fingerprints(

@@ -115,3 +115,26 @@ def _command() -> tuple[str, ...]:
 def command_line(command: tuple[str, ...]) -> str:
     """A command as one line that a shell takes back."""
     return shlex.join(command)
+
+
+def command_of_base(command: tuple[str, ...], base: str) -> tuple[str, ...]:
+    """The command that evaluates the base model as another one evaluates its adapter.
+
+    Args:
+        command: Of the adapter's evaluation, one argument each.
+        base: Hugging Face id or path of the base model.
+    """
+    own = (
+        "model.adapter=",
+        "model.base=",
+        "workspace=",
+        "baseline=",
+        "reuse=",
+        "training.",
+        "tracking.training_run_id=",
+        "tracking.step=",
+        "tracking.sweep_id=",
+        "tracking.nest=",
+    )
+    kept = [part for part in command if not part.lstrip("+").startswith(own)]
+    return (*kept, f"model.base={base}")

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ftbench import checkpoint
@@ -99,6 +99,18 @@ def locate_model(conf: ModelConf, host: Host, may_download: bool = True) -> Mode
         problems=tuple(problems),
         notes=tuple(notes),
     )
+
+
+def base_source(source: ModelSource, conf: ModelConf) -> ModelSource:
+    """The base model alone, of an adapter that was found and checked with it.
+
+    Args:
+        source: The adapter.
+        conf: The model part of its configuration.
+    """
+    folder = source.base_folder
+    problems = tuple(_check_template(conf, folder, None)) if folder else ()
+    return replace(source, adapter=None, adapter_sha256="", problems=problems, notes=())
 
 
 def _base_of(adapter: Path | None) -> str | None:

@@ -5,8 +5,10 @@ Building a plan reads files (to fingerprint them) and starts nothing. ``dry_run=
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -166,6 +168,16 @@ class Plan:
     def files(self) -> RunFiles:
         """Every file name of the run folder."""
         return RunFiles(self.run_dir)
+
+    @property
+    def base_fingerprint(self) -> str:
+        """Fingerprint of the base model's evaluation with everything else the same."""
+        return fingerprint_of({**self.fingerprint_parts, "adapter_sha256": ""})
+
+
+def fingerprint_of(parts: Mapping[str, str]) -> str:
+    """sha256 of the parts, 64 hex digits."""
+    return hashlib.sha256(json.dumps(dict(parts), sort_keys=True).encode()).hexdigest()
 
 
 def write_plan(plan: Plan) -> None:

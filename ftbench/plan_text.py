@@ -11,7 +11,11 @@ from ftbench.workspace import find_run
 
 
 def plan_text(
-    plan: Plan, argv: list[str], notes: Iterable[str], training: Sequence[str] = ()
+    plan: Plan,
+    argv: list[str],
+    notes: Iterable[str],
+    training: Sequence[str] = (),
+    baseline: Sequence[str] = (),
 ) -> str:
     """Describes a plan.
 
@@ -20,6 +24,7 @@ def plan_text(
         argv: The runtime's equivalent command line.
         notes: What else is known, one sentence each.
         training: What would be trained first, one line each.
+        baseline: What the scores would be compared with, one line each.
     """
     found = find_run(plan.workspace, plan.fingerprint)
     state = "new"
@@ -34,6 +39,7 @@ def plan_text(
         "datasets",
         map(_dataset_line, plan.datasets),
     )
+    lines += _section("baseline", baseline)
     lines += _section("run folder", [f"{plan.run_dir} ({state})"])
     lines += _section("fingerprint", [plan.fingerprint, *_pairs(plan.fingerprint_parts)])
     lines += _section("environment", _pairs(plan.environment))

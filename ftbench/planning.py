@@ -19,7 +19,6 @@ from ftbench.data import linked_data
 from ftbench.fingerprints import (
     data_hashes,
     dataset_fingerprints,
-    fingerprint_of,
     model_parts,
     options_json,
     question_parts,
@@ -30,7 +29,7 @@ from ftbench.host import Host
 from ftbench.image import image_name
 from ftbench.judge import KEY_NAME, uses_judge, uses_services
 from ftbench.model_source import ModelSource
-from ftbench.plan import DatasetPlan, ModelPlan, Mount, Plan, TrackingPlan
+from ftbench.plan import DatasetPlan, ModelPlan, Mount, Plan, TrackingPlan, fingerprint_of
 from ftbench.reuse import find_earlier
 from ftbench.uris import strip_credentials
 from ftbench.workspace import find_run, new_run_dir

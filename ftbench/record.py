@@ -12,6 +12,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from ftbench.against import record_baseline
 from ftbench.errors import EXIT_OK, EXIT_TRACKING, FtbenchError, Problem, ResultError
 from ftbench.plan import Plan, read_plan
 from ftbench.schema import Result, RunFiles, read_result
@@ -68,7 +69,9 @@ def record_folder(
     if training_run_id:
         tracking = dataclasses.replace(tracking, training_run_id=training_run_id)
     plan = dataclasses.replace(plan, tracking=tracking)
-    return record(plan, _read_summary(plan))
+    recorded = record(plan, _read_summary(plan))
+    notes = record_baseline(plan, recorded)
+    return dataclasses.replace(recorded, notes=(*recorded.notes, *notes))
 
 
 def _record_sweep(folder: Path, uri: str | None) -> int:

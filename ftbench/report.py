@@ -1,4 +1,4 @@
-"""From a result to what people and programs read: feedback block, table, report.md, feedback.json.
+"""From a result to what people and programs read: feedback block, table, report.md.
 
 A dataset without a score that can be stood behind shows its status and reason instead of a number.
 A score that is flagged has a mark, and its flags stand below as sentences.
@@ -6,20 +6,21 @@ A score that is flagged has a mark, and its flags stand below as sentences.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from ftbench.delta_text import delta_lines, delta_markdown
+from ftbench.deltas import Deltas
+from ftbench.feedback import feedback_json
 from ftbench.host import command_line
 from ftbench.plan import Plan
 from ftbench.printing import say
-from ftbench.schema import OK, TIMEOUT, DatasetResult, Reason, Result, to_json, write_atomically
+from ftbench.schema import OK, TIMEOUT, DatasetResult, Reason, Result, write_atomically
 from ftbench.score_rows import (
     ANSWERS,
     DATASET,
@@ -66,8 +67,12 @@ class Pointers:
     experiment_id: str = ""
 
 
-def feedback(result: Result) -> str:
-    """The feedback block, in the mission's words, and below it the flags of its scores."""
+def feedback(result: Result, deltas: Deltas | None = None) -> str:
+    """The feedback block, in the mission's words; below it the flags of its scores and the deltas.
+
+    Args:
+        deltas: The scores against the baseline's; None where there is no baseline.
+    """
     total = len(result.datasets)
     done = sum(d.status == OK for d in result.datasets)
     lines = []
@@ -82,6 +87,7 @@ def feedback(result: Result) -> str:
     lines += [f"Final Decision: {result.is_complete}"]
     if found := flag_lines(result.datasets):
         lines += ["Flags:", *(f"  {line}" for line in found)]
+    lines += delta_lines(deltas) if deltas else []
     return "\n".join(lines)
 
 
@@ -94,49 +100,6 @@ def outcome(dataset: DatasetResult) -> str:
     if dataset.score is not None:
         text += f" ({dataset.aggregation}: {dataset.score:.1f})"
     return text
-
-
-def feedback_json(result: Result) -> str:
-    """The feedback for programs; scores are not rounded."""
-    value = {
-        "schema_version": result.schema_version,
-        "decision": result.is_complete,
-        "fingerprint": result.fingerprint,
-        "model": result.model_abbr,
-        "average": result.average,
-        "failure": to_json(result.failure) if result.failure else None,
-        "flags": flag_lines(result.datasets),
-        "datasets": {d.name: _dataset_json(d) for d in result.datasets},
-    }
-    return json.dumps(value, ensure_ascii=False, indent=1) + "\n"
-
-
-def _dataset_json(dataset: DatasetResult) -> dict[str, Any]:
-    own, *groups = dataset_rows(dataset)
-    return {
-        "status": own.status,
-        "reason": to_json(own.reason) if own.reason else None,
-        **_score_json(own),
-        "subsets_done": dataset.subsets_done,
-        "subsets": len(dataset.subsets),
-        "reused_from": dataset.reused_from or None,
-        "groups": {row.name: {"status": row.status, **_score_json(row)} for row in groups},
-    }
-
-
-def _score_json(row: ScoreRow) -> dict[str, Any]:
-    return {
-        "score": row.score,
-        "weighted_score": row.weighted_score,
-        "metric": row.metric,
-        "label": row.label,
-        "aggregation": row.aggregation,
-        "completed": row.completed,
-        "expected": row.expected,
-        **row.validity.shares(),
-        "mean_output_tokens": row.validity.mean_output_tokens,
-        "flags": list(row.flags),
-    }
 
 
 def score_tables(result: Result, width: int) -> list[Table]:
@@ -195,14 +158,15 @@ def _style(row: ScoreRow) -> str:
     return "" if row.kind == DATASET else "dim"
 
 
-def markdown(plan: Plan, result: Result, pointers: Pointers) -> str:
+def markdown(plan: Plan, result: Result, pointers: Pointers, deltas: Deltas | None = None) -> str:
     """The report as Markdown."""
     lines = [f"# {plan.model_abbr}", ""]
     lines += _markdown_table("dataset", _rows(result))
-    lines += ["", "```", feedback(result), "```", ""]
+    lines += ["", "```", feedback(result, deltas), "```", ""]
     lines += [f"- {line}" for line in details(plan, result)]
     lines += [f"- {line}" for line in _links(pointers)]
     lines += [f"- {line}" for line in (*pointers.notes, *_going_on(plan, result))]
+    lines += delta_markdown(deltas) if deltas else []
     lines += _markdown_subsets(result)
     return "\n".join(lines) + "\n"
 
@@ -220,13 +184,17 @@ def details(plan: Plan, result: Result) -> list[str]:
     return lines
 
 
-def write_reports(plan: Plan, result: Result, pointers: Pointers) -> None:
+def write_reports(
+    plan: Plan, result: Result, pointers: Pointers, deltas: Deltas | None = None
+) -> None:
     """Writes ``report.md`` and ``feedback.json`` into the run folder."""
-    write_atomically(plan.files.report, markdown(plan, result, pointers))
-    write_atomically(plan.files.feedback, feedback_json(result))
+    write_atomically(plan.files.report, markdown(plan, result, pointers, deltas))
+    write_atomically(plan.files.feedback, feedback_json(result, deltas))
 
 
-def print_report(console: Console, plan: Plan, result: Result, pointers: Pointers) -> None:
+def print_report(
+    console: Console, plan: Plan, result: Result, pointers: Pointers, deltas: Deltas | None = None
+) -> None:
     """Prints the table, the feedback block and where to look next."""
     if result.datasets:
         for table in score_tables(result, console.width):
@@ -237,7 +205,7 @@ def print_report(console: Console, plan: Plan, result: Result, pointers: Pointer
         if reason.log:
             log = f"  log: {plan.run_dir / reason.log}"
             say(console, log)
-    say(console, feedback(result))
+    say(console, feedback(result, deltas))
     where = [f"Report: {plan.files.report}", *_links(pointers), *pointers.notes]
     for line in [*_notes(result), *where, *_going_on(plan, result)]:
         say(console, line)

@@ -2,7 +2,8 @@
 
     python -m ftbench.run model.adapter=DIR datasets=[mmlu,gsm8k]
 
-A ``training.command`` is run first, when everything that can be known of the line is in order.
+A ``training.command`` is run first, when everything that can be known of the line is in order. The
+baseline's evaluation, where there is need of one, comes when the scores of this one are recorded.
 
 Every arrow's value is also a file in the run folder, so that a killed run goes on from its last
 file, and ``python -m ftbench.record`` can record again without a GPU.
@@ -14,20 +15,22 @@ import dataclasses
 import json
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 
 from rich.console import Console
 
 from ftbench import __version__, data, tracking
+from ftbench.baseline import Baseline, find_baseline, settle
 from ftbench.collect import collect, failed_result, write_summary
 from ftbench.config import Config
 from ftbench.errors import (
     EXIT_CONTAINER,
+    EXIT_INTERRUPTED,
     EXIT_OK,
     EXIT_RESULT,
     LaunchError,
     PreflightError,
+    Problem,
     TrackingError,
     TrainingError,
 )
@@ -35,6 +38,7 @@ from ftbench.help_text import help_text
 from ftbench.host import Host, command_line, read_host
 from ftbench.judge import judge_notes
 from ftbench.live import live_progress
+from ftbench.outcome import Outcome
 from ftbench.plan import Plan, write_plan
 from ftbench.plan_text import plan_text
 from ftbench.preflight import preflight
@@ -57,25 +61,6 @@ from ftbench.training import (
 from ftbench.training_command import without_secrets
 from ftbench.training_link import link_training
 from ftbench.workspace import alone, claimed, disk_errors
-
-EXIT_INTERRUPTED = 130
-
-
-@dataclass(frozen=True)
-class Outcome:
-    """What an evaluation came to.
-
-    Attributes:
-        plan: What was to be done.
-        result: What came out; None after ``dry_run``.
-        pointers: Where the scores are recorded.
-        exit_code: 0 when every dataset is ok; else by ``ftbench.errors``.
-    """
-
-    plan: Plan
-    result: Result | None
-    pointers: Pointers
-    exit_code: int
 
 
 def evaluate(config: Config, host: Host | None = None, console: Console | None = None) -> Outcome:
@@ -109,13 +94,13 @@ def _train_and_evaluate(config: Config, host: Host, console: Console) -> Outcome
     shown = dataclasses.replace(host, command=without_secrets(host.command, host.secrets.values()))
     ready = make_ready(config, shown, console, partial(expected_model, training))
     plan = ready.plan()
-    runtime = make_runtime(plan, host)
+    runtime, baseline = make_runtime(plan, host), find_baseline(ready, plan)
     if config.dry_run:
-        return _show_plan(plan, ready, runtime, console, training.describe())
+        return _show_plan(plan, ready, baseline, runtime, console, training.describe())
     try:
         if plan.datasets:
-            judged = ready.judge_problems()
-            preflight(plan, ready.source, ready.chosen, runtime, judged, trains_first=True)
+            others = (*ready.judge_problems(), *baseline.problems)
+            preflight(plan, ready.source, ready.chosen, runtime, others, trains_first=True)
             runtime.prepare(plan, partial(say, console))
         elif ready.source.problems:
             raise PreflightError(ready.source.problems)
@@ -146,10 +131,11 @@ def _evaluate(config: Config, host: Host, console: Console) -> Outcome:
     linked = link_training(config, host)
     ready = make_ready(linked.config, host, console)
     plan = ready.plan()
-    runtime = make_runtime(plan, host)
+    runtime, baseline = make_runtime(plan, host), find_baseline(ready, plan)
     if config.dry_run:
         source = dataclasses.replace(ready.source, notes=(*linked.notes, *ready.source.notes))
-        return _show_plan(plan, dataclasses.replace(ready, source=source), runtime, console)
+        ready = dataclasses.replace(ready, source=source)
+        return _show_plan(plan, ready, baseline, runtime, console)
     if not plan.datasets:
         result = Result(fingerprint=plan.fingerprint, model_abbr=plan.model_abbr, stage=SKIPPED)
         say(console, feedback(result))
@@ -157,45 +143,85 @@ def _evaluate(config: Config, host: Host, console: Console) -> Outcome:
     for note in linked.notes:
         say(console, f"note: {note}")
     with disk_errors(plan.run_dir):
-        return _evaluate_planned(plan, ready, runtime, console)
+        return _evaluate_and_compare(plan, ready, baseline, runtime, console)
 
 
 def _show_plan(
-    plan: Plan, ready: Ready, runtime: Runtime, console: Console, training: Sequence[str] = ()
+    plan: Plan,
+    ready: Ready,
+    baseline: Baseline,
+    runtime: Runtime,
+    console: Console,
+    training: Sequence[str] = (),
 ) -> Outcome:
     problems = [*ready.source.problems, *ready.chosen.problems, *ready.refused]
+    problems += baseline.problems
     notes = [*ready.source.notes]
     notes += [f"a launch would stop: {p.tried}: {p.happened}" for p in problems]
     notes += judge_notes(ready.config, ready.chosen)
     notes += data.announced(ready.chosen.missing, ready.access)
     notes += ready.reuse_notes(plan)
-    say(console, plan_text(plan, runtime.describe(plan), notes, training))
+    described = runtime.describe(plan)
+    say(console, plan_text(plan, described, notes, training, baseline.describe()))
     return Outcome(plan, None, Pointers(), EXIT_OK)
 
 
-def _evaluate_planned(plan: Plan, ready: Ready, runtime: Runtime, console: Console) -> Outcome:
+def _evaluate_and_compare(
+    plan: Plan, ready: Ready, baseline: Baseline, runtime: Runtime, console: Console
+) -> Outcome:
+    try:
+        own = _evaluate_planned(plan, ready, runtime, console, baseline.problems)
+    except LaunchError as exc:
+        _print_not_started(plan, exc, console)
+        raise
+    plan, result, pointers = own.plan, own.result, own.pointers
+    assert result is not None
+    # Whatever becomes of the baseline, this is safe.
+    write_reports(plan, result, pointers)
+    settled = settle(baseline, own, partial(_evaluate_base, console=console))
+    pointers = dataclasses.replace(pointers, notes=(*pointers.notes, *settled.notes))
+    write_reports(plan, result, pointers, settled.deltas)
+    print_report(console, plan, result, pointers, settled.deltas)
+    return Outcome(
+        plan, result, pointers, own.exit_code or settled.exit_code, deltas=settled.deltas
+    )
+
+
+def _evaluate_base(ready: Ready, plan: Plan, console: Console) -> Outcome:
+    say(console, f"the baseline: {plan.model.base}, asked the same ({plan.workspace})")
+    with disk_errors(plan.run_dir):
+        base = _evaluate_planned(plan, ready, make_runtime(plan, ready.host), console)
+        assert base.result is not None
+        write_reports(base.plan, base.result, base.pointers)
+    return base
+
+
+def _evaluate_planned(
+    plan: Plan,
+    ready: Ready,
+    runtime: Runtime,
+    console: Console,
+    problems: Sequence[Problem] = (),
+) -> Outcome:
     launch = None
     plan, result = _find_result(plan, ready, console)
+    if problems and (result is not None or not plan.is_launched):
+        raise PreflightError(problems)
     if result is None:
-        try:
-            if plan.is_launched:
-                asked = ready.asked(plan)
-                preflight(plan, asked.source, asked.chosen, runtime, asked.judge_problems())
-            waiting = f"waiting: another process is at work on this evaluation ({plan.workspace})"
-            with alone(plan.workspace, plan.fingerprint, lambda: say(console, waiting)):
-                plan = ready.plan_again(plan)
-                result = _earlier_result(plan, ready, console)
-                if result is None:
-                    launch = _launch(plan, runtime, console)
-                    result = collect(plan, launch)
-        except LaunchError as exc:
-            _print_not_started(plan, exc, console)
-            raise
+        if plan.is_launched:
+            asked = ready.asked(plan)
+            others = (*asked.judge_problems(), *problems)
+            preflight(plan, asked.source, asked.chosen, runtime, others)
+        waiting = f"waiting: another process is at work on this evaluation ({plan.workspace})"
+        with alone(plan.workspace, plan.fingerprint, lambda: say(console, waiting)):
+            plan = ready.plan_again(plan)
+            result = _earlier_result(plan, ready, console)
+            if result is None:
+                launch = _launch(plan, runtime, console)
+                result = collect(plan, launch)
     pointers, recorded = _record(plan, result, is_found=launch is None)
-    write_reports(plan, result, pointers)
-    print_report(console, plan, result, pointers)
-    ended = launch or Launch(FINISHED)
-    return Outcome(plan, result, pointers, _exit_code(ended, result) or recorded)
+    code = _exit_code(launch or Launch(FINISHED), result) or recorded
+    return Outcome(plan, result, pointers, code)
 
 
 def _find_result(plan: Plan, ready: Ready, console: Console) -> tuple[Plan, Result | None]:

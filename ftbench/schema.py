@@ -151,12 +151,27 @@ class RunFiles:
         return self.root / "recorded.json"
 
     @property
+    def deltas(self) -> Path:
+        """The scores against the baseline's, in short."""
+        return self.root / "baseline.json"
+
+    @property
+    def comparison(self) -> Path:
+        """The same in full, as ``ftbench.compare --json`` writes it."""
+        return self.root / "comparison.json"
+
+    @property
     def report(self) -> Path:
         return self.root / "report.md"
 
     @property
     def feedback(self) -> Path:
         return self.root / "feedback.json"
+
+    @property
+    def gate(self) -> Path:
+        """What a policy made of the scores."""
+        return self.root / "gate.json"
 
     def samples(self, abbr: str) -> Path:
         """Samples of one subset: one JSON object per line, in dataset order."""

@@ -13,9 +13,9 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ftbench.errors import EXIT_OK, FtbenchError
+from ftbench.errors import EXIT_INTERRUPTED, EXIT_OK, FtbenchError
+from ftbench.outcome import Outcome
 from ftbench.printing import say
-from ftbench.run import EXIT_INTERRUPTED, Outcome
 from ftbench.sweep import FAILED, OK, RUNNING, Job, held, write_job
 from ftbench.tracking import model_label
 

@@ -16,8 +16,9 @@ from ftbench import run, tracking
 from ftbench.config import Config, ModelConf, RuntimeConf, TrackingConf
 from ftbench.errors import Problem
 from ftbench.host import Host, read_host
+from ftbench.outcome import Outcome
 from ftbench.plan import DatasetPlan, Plan
-from ftbench.run import Outcome, evaluate
+from ftbench.run import evaluate
 from ftbench.runtimes.base import CRASHED, FINISHED, Launch
 from ftbench.schema import (
     OK,
@@ -86,13 +87,14 @@ class World:
     out: io.StringIO = field(default_factory=io.StringIO)
 
     def evaluate(self, datasets: str = "mmlu gsm8k", **changes: Any) -> Outcome:
-        """Evaluates the adapter, recording nothing unless ``changes`` say where."""
+        """Evaluates the adapter; nothing is recorded or compared unless ``changes`` say so."""
         config = Config(
             datasets=datasets.split(),
             model=ModelConf(adapter=str(self.adapter)),
             runtime=RuntimeConf(name="local", num_gpus=0),
             tracking=TrackingConf(name="none"),
             workspace="scores",
+            baseline="none",
         )
         console = Console(file=self.out, width=200)
         return evaluate(replace(config, **changes), self.host, console)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from ftbench.config import Config, DatasetConf, GateRuleConf, flatten
-from ftbench.fingerprints import fingerprint_of
+from ftbench.plan import fingerprint_of
 from ftbench.program import lock_hash, program_hash
 from tests.checkpoint.folders import base_tensors, lora_tensors, make_adapter, make_base
 from tests.surroundings import make_config, make_host, make_world, planned
@@ -100,6 +100,7 @@ CHANGE_NO_PREDICTION: dict[str, Any] = {
     "gate.alias": "champion",
     "timeout": 1,
     "workspace": "elsewhere",
+    "baseline": "none",
     "reuse": "never",
     "dry_run": True,
     "download": False,

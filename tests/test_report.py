@@ -7,8 +7,9 @@ from pathlib import Path
 
 from rich.console import Console
 
+from ftbench.feedback import feedback_json
 from ftbench.plan import Plan
-from ftbench.report import Pointers, feedback, feedback_json, markdown, print_report, write_reports
+from ftbench.report import Pointers, feedback, markdown, print_report, write_reports
 from ftbench.schema import FAILED, TIMEOUT, DatasetResult, Reason, Result
 from ftbench.validity import flagged
 from tests.builders import make_plan, scored_result

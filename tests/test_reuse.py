@@ -12,8 +12,8 @@ import pytest
 
 from ftbench import fingerprints
 from ftbench.config import BackendConf, DatasetConf
+from ftbench.outcome import Outcome
 from ftbench.plan import Plan
-from ftbench.run import Outcome
 from ftbench.runtimes.base import TIMED_OUT, Launch
 from ftbench.schema import OK, Result, RunFiles, read_result, read_samples, write_result
 from ftbench.tracking.contents import run_tags

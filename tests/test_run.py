@@ -14,8 +14,8 @@ import pytest
 from ftbench import ready
 from ftbench.config import JudgeConf, ModelConf
 from ftbench.errors import ConfigError, PreflightError
+from ftbench.outcome import Outcome
 from ftbench.plan import Plan
-from ftbench.run import Outcome
 from ftbench.runtimes.base import Launch
 from ftbench.schema import Result, read_result, write_result
 from tests.judge_server import judge_server

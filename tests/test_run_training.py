@@ -17,8 +17,8 @@ import pytest
 from ftbench.config import ModelConf, RuntimeConf, TrackingConf, TrainingConf
 from ftbench.errors import LaunchError, PreflightError, TrainingError
 from ftbench.gpu_pool import leased
+from ftbench.outcome import Outcome
 from ftbench.plan import read_plan
-from ftbench.run import Outcome
 from ftbench.sidecar import Sidecar, read_sidecar, write_sidecar
 from ftbench.training import plan_training
 from ftbench.training.running import sole_trainer

@@ -24,7 +24,8 @@ from ftbench.demo.training import EXPERIMENT, Trained, ensure_trained
 from ftbench.environment import ensure_environment
 from ftbench.errors import EXIT_OK, FtbenchError
 from ftbench.host import Host, command_line, read_host
-from ftbench.run import Outcome, evaluate
+from ftbench.outcome import Outcome
+from ftbench.run import evaluate
 
 DATASETS = "datasets=[mmlu,gsm8k]"
 

@@ -11,17 +11,23 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-from ftbench.comparison import Comparison, compare
+from ftbench.against import deltas_from
+from ftbench.comparison import Evaluated, compare
 from ftbench.compose import compose_config
 from ftbench.config import GateConf
+from ftbench.decision import (
+    EXIT_CODES,
+    Decision,
+    decision_json,
+    decision_lines,
+    decision_tags,
+)
+from ftbench.deltas import BASE, RUN, Deltas
 from ftbench.errors import ComparisonError, ConfigError, FtbenchError, Problem
-from ftbench.gate import Decision, Policy, decide, make_policy
-from ftbench.gate.words import EXIT_CODES, decision_json, decision_lines, decision_tags
+from ftbench.gate import Policy, decide, make_policy
 from ftbench.references import Finder, find_runs, make_finder
 from ftbench.schema import write_atomically
 from ftbench.tracking.gated import move_alias, record_gate
-
-_BASE = "base"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -37,13 +43,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         policy = make_policy(conf)
         assert policy is not None
         finder = make_finder(options.tracking_uri, options.experiment)
-        comparison, run, why = _find(options, policy, finder)
-        decision = decide(policy, comparison.runs[run].result, comparison, run, why)
+        run = _find_run(options, finder)
+        decision = decide(policy, run.result, _find_deltas(run, options, policy, finder))
         print("\n".join(decision_lines(decision)))
         if options.json:
             write_atomically(Path(options.json), decision_json(decision))
         if not options.no_record:
-            _record(comparison.runs[run].key, decision, conf, finder.uri)
+            _record(run.key, decision, conf, finder.uri)
     except FtbenchError as error:
         print(error, file=sys.stderr)
         return error.exit_code
@@ -65,26 +71,32 @@ def _read_conf(options: argparse.Namespace) -> GateConf:
     return conf
 
 
-def _find(
-    options: argparse.Namespace, policy: Policy, finder: Finder
-) -> tuple[Comparison, int, str]:
-    """The run beside its baseline, its index, and why there is no baseline if there is none."""
+def _find_run(options: argparse.Namespace, finder: Finder) -> Evaluated:
     (run, *more) = find_runs([options.run], None, finder).runs
     if more:
         happened = f"{1 + len(more)} benchmark runs are called so, and a gate decides about one"
         raise ComparisonError(Problem(options.run, happened, "name one by its id"))
-    baseline = options.baseline or (_BASE if policy.needs_baseline else None)
+    return run
+
+
+def _find_deltas(
+    run: Evaluated, options: argparse.Namespace, policy: Policy, finder: Finder
+) -> Deltas | None:
+    """The run against its baseline; where none was named and none is found, why."""
+    baseline = options.baseline or (BASE if policy.needs_baseline else None)
     if baseline is None:
-        return compare([run], 0), 0, ""
+        return None
+    kind = BASE if baseline == BASE else RUN
     try:
         named = find_runs([options.run], baseline, finder)
     except ComparisonError as error:
         if options.baseline:
             raise
-        return compare([run], 0), 0, error.problems[0].happened
-    comparison = compare(named.runs, named.baseline)
-    index = next(i for i, found in enumerate(comparison.runs) if found.key == run.key)
-    return comparison, index, "it is the baseline itself"
+        return Deltas(kind, why_not=error.problems[0].happened)
+    index = next(i for i, found in enumerate(named.runs) if found.key == run.key)
+    if index == named.baseline:
+        return Deltas(kind, why_not="it is the baseline itself")
+    return deltas_from(compare(named.runs, named.baseline), kind, index)
 
 
 def _record(key: str, decision: Decision, conf: GateConf, uri: str) -> None:

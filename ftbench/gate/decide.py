@@ -7,136 +7,49 @@ answers, too few samples, or a baseline that was asked otherwise make a check in
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
-from ftbench.comparison import Comparison
 from ftbench.comparison.comparable import coverage as coverage_text
-from ftbench.comparison.values import Standing
+from ftbench.decision import BREACH, INCONCLUSIVE, PASS, Check, Decision
+from ftbench.deltas import Delta, Deltas
 from ftbench.gate.policy import ADVISORY, CRITICAL, INTERVAL, SUPPORTING, Policy, Rule
 from ftbench.schema import FAILED, SKIPPED, TIMEOUT, DatasetResult, Result
 from ftbench.validity import Count, validity_of
 
-PASS = "PASS"
-BREACH = "BREACH"
-INCONCLUSIVE = "INCONCLUSIVE"
 
-
-@dataclass(frozen=True)
-class Check:
-    """One limit, held against one score.
-
-    Attributes:
-        dataset: Name of the dataset.
-        tier: Of its rule.
-        limit: In words, such as ``floor 60`` or ``at most 2 below the baseline``.
-        outcome: PASS, BREACH or INCONCLUSIVE.
-        found: What stands against it, such as ``62.31 [60.42, 64.20]``, or why nothing does.
-    """
-
-    dataset: str
-    tier: str
-    limit: str
-    outcome: str
-    found: str
-
-    @property
-    def text(self) -> str:
-        """One sentence."""
-        return f"{self.dataset} ({self.tier}): {self.limit}: {self.outcome}: {self.found}"
-
-
-@dataclass(frozen=True)
-class Decision:
-    """What a policy makes of an evaluation.
-
-    Attributes:
-        policy: Its name.
-        outcome: PASS, BREACH or INCONCLUSIVE.
-        reasons: Why it is not PASS, one sentence each.
-        checks: Every limit.
-        baseline: What the drops are measured from, in words; empty without one.
-    """
-
-    policy: str
-    outcome: str
-    reasons: tuple[str, ...]
-    checks: tuple[Check, ...]
-    baseline: str = ""
-
-    @property
-    def is_pass(self) -> bool:
-        return self.outcome == PASS
-
-
-def decide(
-    policy: Policy,
-    result: Result,
-    comparison: Comparison | None = None,
-    run: int = 0,
-    why_no_baseline: str = "there is no baseline",
-) -> Decision:
+def decide(policy: Policy, result: Result, deltas: Deltas | None = None) -> Decision:
     """Holds every limit of a policy against an evaluation.
 
     Args:
         policy: What must hold.
         result: The collected evaluation.
-        comparison: Of it with its baseline; None where there is none.
-        run: Index of the evaluation in ``comparison``.
-        why_no_baseline: Said of limits against a baseline where ``comparison`` is None.
+        deltas: Its scores against the baseline's, or why there are none; None: nobody asked.
     """
-    if comparison is not None and run == comparison.baseline:
-        comparison = None
-    standings = _standings(comparison, run)
+    deltas = deltas or Deltas("", why_not="baseline=none")
     by_name = {dataset.name: dataset for dataset in result.datasets}
     names = dict.fromkeys([*by_name, *(n for n, rule in policy.rules.items() if rule.is_asking)])
     checks: list[Check] = []
     for name in names:
-        judge = _Judge(name, policy, by_name.get(name), standings.get(name), why_no_baseline)
-        checks += judge.checks()
+        checks += _Judge(name, policy, by_name.get(name), deltas).checks()
     outcome, reasons = _overall(policy, checks)
     if result.failure is not None:
         reasons = (f"the evaluation failed: {result.failure.message}", *reasons)
         outcome = INCONCLUSIVE if outcome == PASS else outcome
-    baseline = comparison.baseline_name if comparison is not None else ""
+    baseline = deltas.title if deltas.datasets else ""
     return Decision(policy.name, outcome, reasons, tuple(checks), baseline)
-
-
-@dataclass(frozen=True)
-class _Against:
-    """A dataset's score beside its baseline's."""
-
-    standing: Standing
-    baseline_score: float | None
-
-
-def _standings(comparison: Comparison | None, run: int) -> dict[str, _Against]:
-    if comparison is None:
-        return {}
-    return {
-        dataset.name: _Against(
-            dataset.line.standings[run], dataset.line.standings[comparison.baseline].score
-        )
-        for dataset in comparison.datasets
-    }
 
 
 class _Judge:
     """Holds one dataset against its rule."""
 
     def __init__(
-        self,
-        name: str,
-        policy: Policy,
-        dataset: DatasetResult | None,
-        against: _Against | None,
-        why_no_baseline: str,
+        self, name: str, policy: Policy, dataset: DatasetResult | None, deltas: Deltas
     ) -> None:
         self._name = name
         self._policy = policy
         self._rule = policy.rule_of(name)
         self._dataset = dataset
-        self._against = against
-        self._why_no_baseline = why_no_baseline
+        self._delta = deltas.of(name)
+        self._why_no_delta = deltas.why_not or "the baseline did not evaluate it"
 
     def checks(self) -> Iterator[Check]:
         """One per limit; where the score is not to be judged, each says why."""
@@ -152,7 +65,7 @@ class _Judge:
         if rule.max_drop is not None:
             yield f"at most {rule.max_drop:g} below the baseline", rule.max_drop
         if rule.max_drop_share is not None:
-            start = self._against.baseline_score if self._against else None
+            start = self._delta.baseline_score if self._delta else None
             drop = None if start is None else rule.max_drop_share * start
             yield f"at most {100 * rule.max_drop_share:g} % of the baseline below it", drop
 
@@ -177,24 +90,25 @@ class _Judge:
         return self._check(words, _side(error.low, error.high, self._rule.floor), found)
 
     def _drop(self, words: str, drop: float | None) -> Check:
-        if self._against is None:
-            return self._check(words, INCONCLUSIVE, self._why_no_baseline)
-        standing = self._against.standing
-        if standing.why_not or standing.difference is None or drop is None:
-            why = f"not comparable: {standing.why_not or 'the baseline has no score'}"
+        delta = self._delta
+        if delta is None:
+            return self._check(words, INCONCLUSIVE, f"there is no baseline: {self._why_no_delta}")
+        if delta.difference is None or drop is None:
+            why = f"not comparable: {delta.why_not or 'the baseline has no score'}"
             return self._check(words, INCONCLUSIVE, why)
-        value = standing.difference.value
         if self._policy.evidence != INTERVAL:
-            return self._check(words, PASS if value >= -drop else BREACH, f"{value:+.2f}")
-        paired = standing.paired
-        if paired is None:
-            why = standing.unpaired_why or "it was not computed"
-            return self._check(words, INCONCLUSIVE, f"{value:+.2f} has no interval: {why}")
-        found = f"{value:+.2f} {_ends(paired.low, paired.high)}"
-        outcome = _side(paired.low, paired.high, -drop)
-        if outcome == INCONCLUSIVE:
-            found += f"; less than {paired.detectable:.1f} is noise in {paired.rows} questions"
-        return self._check(words, outcome, found)
+            outcome = PASS if delta.difference >= -drop else BREACH
+            return self._check(words, outcome, f"{delta.difference:+.2f}")
+        if delta.low is None or delta.high is None:
+            why = delta.why_not or "it was not computed"
+            return self._check(
+                words, INCONCLUSIVE, f"{delta.difference:+.2f} has no interval: {why}"
+            )
+        outcome = _side(delta.low, delta.high, -drop)
+        found = f"{delta.difference:+.2f} {_ends(delta.low, delta.high)}"
+        return self._check(
+            words, outcome, found + (_noise(delta) if outcome == INCONCLUSIVE else "")
+        )
 
 
 def _refusal(dataset: DatasetResult | None, rule: Rule) -> str:
@@ -244,6 +158,12 @@ def _side(low: float, high: float, limit: float) -> str:
 
 def _ends(low: float, high: float) -> str:
     return f"[{low:.2f}, {high:.2f}]"
+
+
+def _noise(delta: Delta) -> str:
+    if delta.detectable is None:
+        return ""
+    return f"; less than {delta.detectable:.1f} is noise in {delta.rows} questions"
 
 
 def _floor_words(rule: Rule) -> str:

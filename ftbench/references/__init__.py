@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from ftbench.comparison import Evaluated
 from ftbench.comparison.choose import best_average, best_fitting, fitting_base, most_common
 from ftbench.errors import ComparisonError, Problem
+from ftbench.host import command_of_base
 from ftbench.references.concrete import find_concrete, follow_folders
 from ftbench.references.finder import (
     BASE,
@@ -159,9 +160,7 @@ def _base_command(run: Evaluated) -> str:
     """What evaluates the base model as a run's model was."""
     if not run.command:
         return f"python -m ftbench.run model.base={shlex.quote(run.base_model)}"
-    own = ("model.adapter=", "workspace=", "tracking.training_run_id=", "tracking.step=")
-    kept = [a for a in run.command if not a.startswith(own) and not a.startswith("model.base=")]
-    return shlex.join([*kept, f"model.base={run.base_model}"])
+    return shlex.join(command_of_base(run.command, run.base_model))
 
 
 def _baseline_index(runs: Sequence[Evaluated], chosen: Sequence[Evaluated]) -> int:

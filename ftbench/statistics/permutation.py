@@ -6,6 +6,7 @@ and the p-value counts the observed one among them (Phipson & Smyth 2010).
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -39,8 +40,11 @@ def flip_rows(
 
     parts = [w / len(each) * each for w, each in zip(weights, differences, strict=True)]
     amounts = np.concatenate(parts)
+    largest = float(np.abs(amounts).max())
+    if not largest:
+        return 1.0
     # Means of repeats are thirds and sevenths: equal amounts may differ in their last digit.
-    sizes = np.round(np.abs(amounts), 12)
+    sizes = np.round(np.abs(amounts) / largest, 12)
     amounts, sizes = amounts[sizes > 0], sizes[sizes > 0]
     if 2 ** min(len(amounts), 60) <= RESAMPLES:
         return _flip(amounts, seed)
@@ -81,9 +85,11 @@ def _draw_counts(
     is_single = bool((count == 1).all())
 
     def draw(size: tuple[int, ...]) -> Any:
-        if is_single:
-            return rng.integers(0, 2, size=size, dtype=np.int8)
-        return rng.binomial(count, 0.5, size=size)
+        if not is_single:
+            return rng.binomial(count, 0.5, size=size)
+        total = math.prod(size)
+        drawn = np.frombuffer(rng.bytes(-(-total // 8)), dtype=np.uint8)
+        return np.unpackbits(drawn, count=total).reshape(size)
 
     found = monte_carlo_test(
         plus,

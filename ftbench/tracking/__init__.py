@@ -18,9 +18,10 @@ from ftbench.tracking.attended import (
     settle_training_run,
 )
 from ftbench.tracking.check import check, training_status
+from ftbench.tracking.deltas import experiment_name, record_deltas
 from ftbench.tracking.environment import export_credentials, redact, split_credentials
 from ftbench.tracking.names import model_label
-from ftbench.tracking.receipt import recorded_before
+from ftbench.tracking.receipt import recorded_anyhow, recorded_before
 from ftbench.tracking.recorded import Recorded
 from ftbench.tracking.recorder import record
 from ftbench.tracking.restoring import restore
@@ -40,6 +41,7 @@ __all__ = [
     "TrainingEnd",
     "bring",
     "check",
+    "experiment_name",
     "export_credentials",
     "find_trained",
     "get_trained",
@@ -48,7 +50,9 @@ __all__ = [
     "open_sweep",
     "open_training_run",
     "record",
+    "record_deltas",
     "record_sweep",
+    "recorded_anyhow",
     "recorded_before",
     "redact",
     "restore",

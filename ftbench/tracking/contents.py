@@ -42,6 +42,9 @@ FLAGGED_TAG = "ftbench.flagged"
 NOT_FLAGGED = "none"
 SWEEP_TAG = "ftbench.sweep_id"
 """The sweep that a benchmark run is a job of; the sweep's own run has it too."""
+_CHANGING = ("tracking.sweep_id", "baseline", "gate.")
+"""A param never changes: what is done once may be a job of several sweeps, be compared with several
+baselines, and be held against several policies. Tags say so."""
 _BASE_COLOUR = "#8a8a8a"
 """Grey in every chart, so that the base model is told from the adapters."""
 
@@ -75,9 +78,6 @@ def run_link(experiment_id: str, run_id: str) -> str:
     return f"#/experiments/{experiment_id}/runs/{run_id}"
 
 
-_NO_PARAMS = ("tracking.sweep_id", "gate.")
-
-
 def run_params(plan: Plan, training: TrainingRun | None) -> dict[str, str]:
     """Params of the benchmark run: what was asked, of which adapter, trained how.
 
@@ -89,9 +89,7 @@ def run_params(plan: Plan, training: TrainingRun | None) -> dict[str, str]:
         "base_identity": plan.fingerprint_parts.get("base", "")[:16],
         "adapter": model_label(plan) if plan.model.adapter else "base",
         "setting": setting_label(plan),
-        # A param never changes, and what is done once may be a job of several sweeps, or be held
-        # against several policies: tags.
-        **{k: v for k, v in plan.parameters.items() if not k.startswith(_NO_PARAMS)},
+        **{k: v for k, v in plan.parameters.items() if not k.startswith(_CHANGING)},
         **{f"adapter.{key}": value for key, value in _adapter_facts(plan.model.adapter).items()},
     }
     if plan.tracking.step is not None:

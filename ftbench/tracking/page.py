@@ -105,6 +105,17 @@ def update(
     return replace(page, charts_view=views.charts_view(known, group_of(own[0].data.params)))
 
 
+def retell(client: MlflowClient, experiment_id: str, run_id: str) -> None:
+    """Brings the tags and the note of one benchmark run up to date with what is logged on it.
+
+    Side effects: tags and note of the run.
+    """
+    page = read(client, experiment_id)
+    for run in page.runs:
+        if run.info.run_id == run_id:
+            _tell(client, run, page)
+
+
 def draw_curve(client: MlflowClient, page: Page, training_run_id: str) -> None:
     """Draws the scores over steps of a training run with several evaluated checkpoints."""
     runs = [r for r in reversed(page.runs) if is_evaluation(r)]

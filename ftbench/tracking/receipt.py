@@ -25,7 +25,8 @@ def keep_receipt(plan: Plan, result: Result, recorded: Recorded) -> None:
 
     Side effects: writes ``recorded.json`` into the run folder.
     """
-    receipt = {"what": _what(plan, result), "recorded": to_json(recorded)}
+    uri = plan.tracking.uri
+    receipt = {"what": _what(plan, result), "uri": uri, "recorded": to_json(recorded)}
     write_atomically(plan.files.receipt, json.dumps(receipt, ensure_ascii=False, indent=1))
 
 
@@ -53,6 +54,26 @@ def recorded_before(plan: Plan, result: Result) -> Recorded | None:
     if training_run_id and look_up_run(uri, training_run_id) is None:
         return None
     return recorded
+
+
+def recorded_anyhow(plan: Plan, experiment_id: str) -> Recorded | None:
+    """Where a run folder stands already, with whatever params and tags it was recorded.
+
+    Args:
+        plan: Of the run folder, with the tracker in question.
+        experiment_id: Where it has to be.
+    """
+    try:
+        receipt = json.loads(plan.files.receipt.read_text(encoding="utf-8"))
+        recorded = from_json(Recorded, receipt["recorded"])
+        is_same = receipt["uri"] == plan.tracking.uri and recorded.experiment_id == experiment_id
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    if not is_same or not isinstance(recorded, Recorded):
+        return None
+    run = look_up_run(plan.tracking.uri, recorded.run_id)
+    is_there = run is not None and not run.lost_files and run.status in _FINAL
+    return recorded if is_there else None
 
 
 def _what(plan: Plan, result: Result) -> str:

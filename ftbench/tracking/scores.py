@@ -36,6 +36,7 @@ from ftbench.validity import validity_of
 
 AVERAGE = "bench/avg"
 HEADLINE = "bench/"
+COVERAGE = "coverage/"
 
 
 @dataclass(frozen=True)

@@ -85,6 +85,32 @@ def write_back(
     return _write_note(client, training, outcome.experiment_id)
 
 
+def write_back_deltas(
+    client: MlflowClient,
+    tracking: TrackingPlan,
+    training: TrainingRun | None,
+    deltas: dict[str, float],
+    timestamp_ms: int,
+) -> None:
+    """Leaves differences beside the scores on the training run, as ``write_back`` says.
+
+    Args:
+        deltas: Points by metric key.
+        timestamp_ms: End of the evaluation, in milliseconds since the epoch.
+    """
+    if training is None or tracking.write_back == "none" or not deltas:
+        return
+    from mlflow.entities import Metric, RunTag
+
+    if tracking.write_back == "metrics":
+        step = _step(client, tracking, training)
+        metrics = [Metric(key, value, timestamp_ms, step) for key, value in deltas.items()]
+        client.log_batch(training.run_id, metrics=metrics)
+        return
+    tags = {metric_key(f"ftbench.{key.replace('/', '.')}"): repr(v) for key, v in deltas.items()}
+    client.log_batch(training.run_id, tags=[RunTag(key, value) for key, value in tags.items()])
+
+
 def _link_model(client: MlflowClient, training: TrainingRun, model_id: str, step: int) -> None:
     from mlflow.entities import LoggedModelOutput
     from mlflow.exceptions import MlflowException

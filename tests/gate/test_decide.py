@@ -6,11 +6,11 @@ from dataclasses import replace
 
 import pytest
 
-from ftbench.comparison import Comparison, compare
-from ftbench.gate import BREACH, INCONCLUSIVE, PASS, Decision, Policy, Rule, decide
+from ftbench.decision import BREACH, INCONCLUSIVE, PASS, Decision
+from ftbench.deltas import BASE, Delta, Deltas
+from ftbench.gate import Policy, Rule, decide
 from ftbench.schema import DatasetResult, Reason, Result, Uncertainty
-from ftbench.statistics import Paired
-from tests.comparison.builders import mmlu, run, single
+from tests.comparison.builders import mmlu, single
 
 
 def scored(name: str, score: float, low: float, high: float, **changes: object) -> DatasetResult:
@@ -22,22 +22,16 @@ def result(*datasets: DatasetResult) -> Result:
     return Result(stage="done", datasets=datasets)
 
 
-def compared(name: str, base: float, ours: float, low: float, high: float) -> Comparison:
-    """A dataset of a base and of a run, whose difference has this interval."""
-    comparison = compare(
-        [run("base", single(name, base)), run("ours", single(name, ours))], baseline=0
-    )
-    paired = Paired(
-        ours - base, 1.0, low, high, 0.5, 0.5, "McNemar exact", "by hand", 4.2, 8, 1, 1, "?"
-    )
-    (dataset,) = comparison.datasets
-    first, second = dataset.line.standings
-    line = replace(dataset.line, standings=(first, replace(second, paired=paired)))
-    return replace(comparison, datasets=(replace(dataset, line=line),))
+def compared(
+    base: float, ours: float, low: float | None, high: float | None, **changes: object
+) -> Deltas:
+    """gsm8k of a base and of a run, whose difference has this interval."""
+    delta = Delta("gsm8k", "accuracy", ours, base, ours - base, low, high, detectable=4.2, rows=8)
+    return Deltas(BASE, "tiny", datasets=(replace(delta, **changes),))  # type: ignore[arg-type]
 
 
-def decided(rule: Rule, dataset: DatasetResult, comparison: Comparison | None = None) -> Decision:
-    return decide(Policy("test", rule=rule), result(dataset), comparison, 1)
+def decided(rule: Rule, dataset: DatasetResult, deltas: Deltas | None = None) -> Decision:
+    return decide(Policy("test", rule=rule), result(dataset), deltas)
 
 
 @pytest.mark.parametrize(
@@ -77,15 +71,15 @@ def test_a_score_without_an_interval_is_not_judged_by_one() -> None:
 def test_a_drop_is_judged_by_the_interval_of_the_difference(
     low: float, high: float, outcome: str
 ) -> None:
-    comparison = compared("gsm8k", 50.0, 49.0, low, high)
-    decision = decided(Rule(max_drop=2), single("gsm8k", 49.0), comparison)
+    deltas = compared(50.0, 49.0, low, high)
+    decision = decided(Rule(max_drop=2), single("gsm8k", 49.0), deltas)
     assert decision.outcome == outcome
-    assert decision.baseline == "base"
+    assert decision.baseline == "base tiny"
 
 
 def test_an_undecided_drop_says_what_is_noise() -> None:
-    comparison = compared("gsm8k", 50.0, 49.0, -3.0, 1.0)
-    (reason,) = decided(Rule(max_drop=2), single("gsm8k", 49.0), comparison).reasons
+    deltas = compared(50.0, 49.0, -3.0, 1.0)
+    (reason,) = decided(Rule(max_drop=2), single("gsm8k", 49.0), deltas).reasons
     assert reason == (
         "gsm8k (critical): at most 2 below the baseline: INCONCLUSIVE: -1.00 [-3.00, 1.00]; "
         "less than 4.2 is noise in 8 questions"
@@ -94,38 +88,39 @@ def test_an_undecided_drop_says_what_is_noise() -> None:
 
 @pytest.mark.parametrize(("low", "outcome"), [(-5.0, PASS), (-5.01, INCONCLUSIVE)])
 def test_a_relative_drop_is_a_share_of_the_baselines_score(low: float, outcome: str) -> None:
-    comparison = compared("gsm8k", 50.0, 49.0, low, 1.0)
-    decision = decided(Rule(max_drop_share=0.1), single("gsm8k", 49.0), comparison)
+    deltas = compared(50.0, 49.0, low, 1.0)
+    decision = decided(Rule(max_drop_share=0.1), single("gsm8k", 49.0), deltas)
     assert decision.outcome == outcome
     assert decision.checks[0].limit == "at most 10 % of the baseline below it"
 
 
 def test_a_drop_without_a_baseline_says_why_there_is_none() -> None:
     policy = Policy("test", rule=Rule(max_drop=2))
-    decision = decide(policy, result(single("gsm8k", 49.0)), why_no_baseline="baseline=none")
+    decision = decide(policy, result(single("gsm8k", 49.0)))
     assert decision.outcome == INCONCLUSIVE
-    assert decision.checks[0].found == "baseline=none"
+    assert decision.checks[0].found == "there is no baseline: baseline=none"
+    failed = Deltas(BASE, "tiny", why_not="its evaluation failed: no room")
+    decision = decide(policy, result(single("gsm8k", 49.0)), failed)
+    assert decision.checks[0].found == "there is no baseline: its evaluation failed: no room"
+    other = replace(compared(50.0, 49.0, -1.0, 0.0), datasets=())
+    decision = decide(policy, result(single("gsm8k", 49.0)), other)
+    assert decision.checks[0].found == "there is no baseline: the baseline did not evaluate it"
 
 
 def test_a_drop_from_what_was_asked_otherwise_is_not_judged() -> None:
-    runs = [
-        run("base", single("gsm8k", 50.0, prompt_hash="bb" * 8)),
-        run("a", single("gsm8k", 9.0)),
-    ]
-    decision = decided(Rule(max_drop=2), single("gsm8k", 9.0), compare(runs, 0))
-    assert decision.outcome == INCONCLUSIVE
-    assert decision.checks[0].found.startswith("not comparable: other prompt")
+    deltas = compared(50.0, 9.0, None, None, difference=None, why_not="other prompt (a vs b)")
+    for evidence in ("interval", "score"):
+        policy = Policy("test", evidence=evidence, rule=Rule(max_drop=2))
+        decision = decide(policy, result(single("gsm8k", 9.0)), deltas)
+        assert decision.outcome == INCONCLUSIVE
+        assert decision.checks[0].found == "not comparable: other prompt (a vs b)"
 
 
 def test_a_difference_that_cannot_be_tested_says_why() -> None:
-    comparison = compared("gsm8k", 50.0, 49.0, 0, 0)
-    (dataset,) = comparison.datasets
-    first, second = dataset.line.standings
-    untested = replace(second, paired=None, unpaired_why="OpenCompass does not say")
-    line = replace(dataset.line, standings=(first, untested))
-    comparison = replace(comparison, datasets=(replace(dataset, line=line),))
-    decision = decided(Rule(max_drop=2), single("gsm8k", 49.0), comparison)
-    assert decision.checks[0].found == "-1.00 has no interval: OpenCompass does not say"
+    why = "OpenCompass does not say"
+    deltas = compared(50.0, 49.0, None, None, why_not=why)
+    decision = decided(Rule(max_drop=2), single("gsm8k", 49.0), deltas)
+    assert decision.checks[0].found == f"-1.00 has no interval: {why}"
 
 
 @pytest.mark.parametrize(
@@ -174,7 +169,7 @@ def test_repeats_are_no_samples() -> None:
 
 def test_a_policy_may_allow_less_than_all_samples() -> None:
     decision = decided(Rule(max_drop=2, min_coverage=0.5), mmlu(62.5, 50.0, None))
-    assert decision.checks[0].found == "there is no baseline"
+    assert decision.checks[0].found == "there is no baseline: baseline=none"
 
 
 def test_a_dataset_that_was_not_evaluated_is_open() -> None:
@@ -213,13 +208,12 @@ def test_tiers_decide(
 
 def test_two_broken_limits_of_a_dataset_count_once() -> None:
     rule = Rule(tier="supporting", floor=99, max_drop=1)
-    comparison = compared("gsm8k", 90.0, 61.0, -40.0, -20.0)
+    deltas = compared(90.0, 61.0, -40.0, -20.0)
     policy = Policy("test", rule=rule, rules={"x": Rule(floor=1)}, allowed_supporting=1)
     decision = decide(
         policy,
         result(scored("gsm8k", 61.0, 58.0, 64.0), scored("x", 61.0, 58.0, 64.0)),
-        comparison,
-        1,
+        deltas,
     )
     assert [c.outcome for c in decision.checks if c.dataset == "gsm8k"] == [BREACH, BREACH]
     assert decision.outcome == PASS

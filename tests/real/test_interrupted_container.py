@@ -13,7 +13,7 @@ from pathlib import Path
 import docker
 import pytest
 
-from ftbench.run import EXIT_INTERRUPTED
+from ftbench.errors import EXIT_INTERRUPTED
 from ftbench.schema import OK, RunFiles, read_result
 from ftbench.workspace import run_dirs
 from tests.real.conftest import Demo

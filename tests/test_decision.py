@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 
-from ftbench.gate import Check, Decision
-from ftbench.gate.words import decision_json, decision_lines, decision_tags
+from ftbench.decision import Check, Decision, decision_json, decision_lines, decision_tags
 
 CHECKS = (
     Check("mmlu", "critical", "at least 60", "PASS", "62.00 [60.10, 63.90]"),
