@@ -51,7 +51,7 @@ def deltas_of(
     if known is None or known.source != source:
         comparison = compare([theirs, read_folder(plan.run_dir)], 0)
         write_atomically(plan.files.comparison, comparison_json(comparison))
-        known = dataclasses.replace(_deltas(comparison, kind, theirs), source=source)
+        known = dataclasses.replace(deltas_from(comparison, kind, 1), source=source)
     deltas = dataclasses.replace(known, run_dir=run_dir, run_id=run_id, run_url=run_url)
     if deltas != read_deltas(plan.files):
         # What changed is not recorded yet.
@@ -168,24 +168,32 @@ def _source(plan: Plan, kind: str, theirs: Evaluated) -> str:
     return digest.hexdigest()
 
 
-def _deltas(comparison: Comparison, kind: str, theirs: Evaluated) -> Deltas:
-    ours = comparison.runs[1].result
+def deltas_from(comparison: Comparison, kind: str, run: int) -> Deltas:
+    """One run of a comparison against its baseline.
+
+    Args:
+        comparison: With this baseline.
+        kind: What the baseline is.
+        run: Index of the run.
+    """
+    ours, theirs = comparison.runs[run].result, comparison.runs[comparison.baseline]
     names = [dataset.name for dataset in ours.datasets]
     lines = {dataset.name: dataset.line for dataset in comparison.datasets}
-    average, baseline = comparison.averages[1], comparison.averages[0]
     return Deltas(
         kind=kind,
         name=theirs.model or theirs.name,
-        datasets=tuple(_delta(lines[name]) for name in names if name in lines),
-        average=average.score,
-        baseline_average=baseline.score,
+        datasets=tuple(
+            _delta(lines[name], run, comparison.baseline) for name in names if name in lines
+        ),
+        average=comparison.averages[run].score,
+        baseline_average=comparison.averages[comparison.baseline].score,
         averaged=comparison.averaged,
         fingerprint=theirs.result.fingerprint,
     )
 
 
-def _delta(line: Line) -> Delta:
-    theirs, ours = line.standings
+def _delta(line: Line, run: int, baseline: int) -> Delta:
+    ours, theirs = line.standings[run], line.standings[baseline]
     paired = ours.paired
     delta = Delta(
         dataset=line.name,

@@ -20,11 +20,9 @@ from ftbench.comparison.as_json import comparison_json
 from ftbench.comparison.markdown import comparison_markdown
 from ftbench.comparison.terminal import print_comparison
 from ftbench.errors import EXIT_OK, ComparisonError, FtbenchError, Problem
-from ftbench.host import read_host
-from ftbench.references import Finder, Named, find_runs
+from ftbench.references import Finder, Named, find_runs, make_finder
 from ftbench.schema import write_atomically
 from ftbench.tracking.comparisons import record_comparison
-from ftbench.tracking.environment import export_credentials
 from ftbench.tracking.store import ui_command
 
 STDOUT = "-"
@@ -40,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     outputs = {"--markdown": options.markdown, "--html": options.html, "--json": options.json}
     try:
         _check_outputs(outputs)
-        finder = _finder(options)
+        finder = make_finder(options.tracking_uri, options.experiment)
         named = find_runs(options.runs, options.baseline, finder)
         comparison = compare(
             named.runs,
@@ -60,19 +58,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(error, file=sys.stderr)
         return error.exit_code
     return EXIT_OK
-
-
-def _finder(options: argparse.Namespace) -> Finder:
-    host = read_host()
-    given = options.tracking_uri or host.tracking_uri
-    if given:
-        export_credentials(given)
-    return Finder(
-        uri=host.tracking_store(options.tracking_uri),
-        experiment=options.experiment,
-        cwd=host.cwd,
-        is_given=given is not None,
-    )
 
 
 def _notes(named: Named, finder: Finder) -> list[str]:

@@ -189,6 +189,52 @@ class JudgeConf:
 
 
 @dataclass
+class GateRuleConf:
+    """What the score of a dataset must hold; null: what ``gate.rule`` says, else the default."""
+
+    tier: str | None = None
+    """critical, supporting or advisory; default critical."""
+    floor: float | None = None
+    """The least score, in its own unit (most: percent)."""
+    max_drop: float | None = None
+    """How far it may lie below the baseline's score, in the same unit."""
+    max_drop_share: float | None = None
+    """The same as a share of the baseline's score, 0 to 1. A dataset that has a limit of its own
+    for the drop, of either kind, has only that one."""
+    min_coverage: float | None = None
+    """Share of the samples that must stand behind the score, 0 to 1; default 1."""
+    min_samples: int | None = None
+    """Rows that must stand behind it; default 1."""
+    max_truncated: float | None = None
+    """Share of answers, 0 to 1, that may have reached the generation limit; default 0.05."""
+    max_empty: float | None = None
+    """Share of answers that may be empty; default 0.05."""
+    max_unextracted: float | None = None
+    """Share of answers from which the evaluator may have taken nothing; default 0.05."""
+
+
+@dataclass
+class GateConf:
+    """What must hold of the scores before a model goes on. Options: ``conf/gate/*.yaml``."""
+
+    name: str = ""
+    """Name of the policy, empty when none is chosen."""
+    evidence: str = "interval"
+    """interval: a limit is kept, or broken, where the whole 95 % interval lies on that side of it,
+    and else it is inconclusive; score: the score alone decides, whatever chance may have done."""
+    rule: GateRuleConf = field(default_factory=GateRuleConf)
+    """What every evaluated dataset must hold."""
+    per_dataset: dict[str, GateRuleConf] = field(default_factory=dict)
+    """What single datasets must hold, in place of the same key of gate.rule."""
+    allowed_supporting: int = 0
+    """Supporting datasets that may break a limit without a breach."""
+    registered_model: str | None = None
+    """Registered model of MLflow whose alias moves to this model when it passes; null: none."""
+    alias: str | None = None
+    """The alias that moves, such as champion."""
+
+
+@dataclass
 class TrainingConf:
     """A training that ftbench starts first; what it writes is then evaluated."""
 
@@ -225,6 +271,7 @@ class Config:
     runtime: RuntimeConf = field(default_factory=RuntimeConf)
     tracking: TrackingConf = field(default_factory=TrackingConf)
     judge: JudgeConf = field(default_factory=JudgeConf)
+    gate: GateConf = field(default_factory=GateConf)
     training: TrainingConf = field(default_factory=TrainingConf)
     feedback: FeedbackConf = field(default_factory=FeedbackConf)
     limit: int | None = None

@@ -23,6 +23,7 @@ from ftbench.config import (
 )
 from ftbench.dataset_options import option_problems, option_values
 from ftbench.errors import Problem
+from ftbench.gate_checks import gate_problems
 from ftbench.options import OPTION_NAMES
 from ftbench.training_command import KEY as TRAINING
 from ftbench.training_command import command_problem
@@ -39,6 +40,7 @@ _CHOICES = {
     "runtime.name": ("docker", "local"),
     "tracking.name": ("mlflow", "none"),
     "tracking.write_back": ("metrics", "tags", "none"),
+    "gate.evidence": ("interval", "score"),
     "reuse": ("auto", "never"),
 }
 
@@ -65,6 +67,7 @@ _AT_LEAST = {
     "judge.request_timeout": 1,
     "judge.retries": 0,
     "judge.concurrency": 1,
+    "gate.allowed_supporting": 0,
     "training.timeout": 1,
     "feedback.samples": 0,
     "feedback.seed": 0,
@@ -193,6 +196,7 @@ def _contradictions(cfg: DictConfig) -> Iterator[Problem]:
         yield Problem("baseline=", "it names nothing", "baseline=none, base, best or a run")
     yield from _judge_contradictions(cfg.judge)
     yield from _training_contradictions(cfg)
+    yield from gate_problems(cfg)
     for name in dataset_names(cfg):
         # A list inside the list gets here as it is.
         is_name = str(name).strip() and not re.search(r"[,\s\[\]]", str(name))

@@ -21,7 +21,8 @@ from ftbench.preset import normalise
 from ftbench.training_command import in_hydras_words as with_quotes
 
 _OVERRIDE = re.compile(
-    r"\+{0,2}per_dataset\.(?P<name>.+)\.(?P<option>\w+)=(?P<value>.*)", re.DOTALL
+    r"\+{0,2}(?P<group>gate\.)?per_dataset\.(?P<name>.+)\.(?P<option>\w+)=(?P<value>.*)",
+    re.DOTALL,
 )
 
 _RANGES = re.compile(r"\[[^\[\]]*\](,\[[^\[\]]*\])*")
@@ -44,12 +45,13 @@ def in_hydras_words(override: str) -> str:
         key, sign, value = override.partition("=")
         is_range = key.lstrip("+") == "test_range" and _RANGES.fullmatch(value)
         return f"{key}{sign}{_quoted_ranges(value)}" if is_range else override
-    name, option, value = found.group("name", "option", "value")
+    group, name, option, value = found.group("group", "name", "option", "value")
     key = re.sub(r".", lambda m: m[0] if _PLAIN.match(m[0]) else "\\" + m[0], name)
     if option == "test_range" and _RANGES.fullmatch(value):
         value = _quoted_ranges(value)
     values = _top_level_parts(value)
-    return "+per_dataset=" + ",".join(f"{{{key}:{{{option}:{part}}}}}" for part in values)
+    entries = ",".join(f"{{{key}:{{{option}:{part}}}}}" for part in values)
+    return f"+{group or ''}per_dataset={entries}"
 
 
 def _quoted_ranges(value: str) -> str:

@@ -32,6 +32,10 @@ EXIT_CONTAINER = 4
 EXIT_RESULT = 5
 EXIT_TRACKING = 6
 EXIT_TRAINING = 7
+EXIT_BREACH = 8
+"""The gate: a limit is broken. No error: everything was evaluated and recorded."""
+EXIT_INCONCLUSIVE = 9
+"""The gate: what was asked cannot be decided from these scores."""
 EXIT_INTERRUPTED = 130
 
 

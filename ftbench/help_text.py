@@ -35,6 +35,8 @@ _GROUPS = {
     "runtime": config.RuntimeConf,
     "tracking": config.TrackingConf,
     "judge": config.JudgeConf,
+    "gate": config.GateConf,
+    "gate.rule": config.GateRuleConf,
     "training": config.TrainingConf,
     "feedback": config.FeedbackConf,
 }
@@ -68,7 +70,8 @@ def key_docs() -> list[tuple[str, str, str]]:
         if name not in (*_GROUPS, "suite")
     ]
     for group, cls in _GROUPS.items():
-        docs += [(f"{group}.{name}", doc, dflt) for name, doc, dflt in _field_docs(cls.__name__)]
+        own = [(f"{group}.{name}", doc, dflt) for name, doc, dflt in _field_docs(cls.__name__)]
+        docs += [(name, doc, dflt) for name, doc, dflt in own if name not in _GROUPS]
     return docs
 
 

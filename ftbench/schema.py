@@ -174,6 +174,11 @@ class RunFiles:
     def feedback(self) -> Path:
         return self.root / "feedback.json"
 
+    @property
+    def gate(self) -> Path:
+        """What a policy made of the scores."""
+        return self.root / "gate.json"
+
     def samples(self, abbr: str) -> Path:
         """Samples of one subset: one JSON object per line, in dataset order."""
         return self.root / "samples" / f"{abbr}.jsonl"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from pathlib import Path
 from typing import Any
 
@@ -99,8 +100,8 @@ def make_config(**other: Any) -> Config:
         tracking=TrackingConf(name="none"),
     )
     for key, value in other.items():
-        group, _, leaf = key.rpartition("__")
-        owner = getattr(config, group) if group else config
+        *groups, leaf = key.split("__")
+        owner: Any = functools.reduce(getattr, groups, config)
         assert hasattr(owner, leaf)
         setattr(owner, leaf, value)
     return config

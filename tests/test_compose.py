@@ -41,7 +41,11 @@ def test_compose_accepts_an_empty_dataset_list() -> None:
 )
 def test_every_option_composes(option: str) -> None:
     group, name = option.removesuffix(".yaml").split("/")
-    extras = {"vllm": "runtime.num_gpus=1", "openai": "judge.model=grader"}
+    extras = {
+        "vllm": "runtime.num_gpus=1",
+        "openai": "judge.model=grader",
+        "release": "datasets=[mmlu,gsm8k]",
+    }
     extra = [extras[name]] if name in extras else []
     assert isinstance(compose_config([*ENOUGH, *extra, f"{group}={name}"]), Config)
 
@@ -219,3 +223,55 @@ def test_help_documents_every_key() -> None:
     keys = {key for key in flatten(config, keep_unset=True) if not key.startswith("suite.")}
     assert documented == keys
     assert "  runtime.num_gpus=1\n" in help_text()
+
+
+@pytest.mark.parametrize(
+    ("overrides", "message"),
+    [
+        (
+            ["gate=no_regression", "gate.rule.tier=vital"],
+            "gate.rule.tier=vital: must be one of critical, supporting, advisory",
+        ),
+        (
+            ["gate=no_regression", "gate.rule.max_empty=5"],
+            "gate.rule.max_empty=5.0: must be between 0 and 1",
+        ),
+        (
+            ["gate=no_regression", "gate.rule.max_drop=-1"],
+            "gate.rule.max_drop=-1.0: must be at least 0",
+        ),
+        (
+            ["gate.rule.floor=60"],
+            "gate: limits are set, and no gate is chosen\n"
+            "  try: gate=no_regression, or gate.name=NAME for your own",
+        ),
+        (
+            ["gate.name=mine"],
+            "gate=mine: it has no floor and no limit for a drop, so it could decide nothing\n"
+            "  try: gate.rule.max_drop=2 or gate.rule.floor=60",
+        ),
+        (
+            ["gate=release"],
+            "gate=release: it decides by gsm8k, and the datasets are mmlu\n"
+            "  try: evaluate gsm8k too, or gate.per_dataset.gsm8k.tier=advisory",
+        ),
+        (
+            ["gate=no_regression", "gate.alias=champion"],
+            "gate.alias=champion: moves in a registered model, and none is named\n"
+            "  try: gate.registered_model=NAME",
+        ),
+        (
+            ["gate=no_regression", "gate.registered_model=m", "gate.alias=a", "tracking=none"],
+            "gate.alias=a: is in MLflow, and tracking is none",
+        ),
+    ],
+)
+def test_compose_refuses_a_gate_that_cannot_decide(overrides: list[str], message: str) -> None:
+    assert problem_of(*ENOUGH, *overrides) == message
+
+
+def test_compose_lets_a_gate_name_datasets_that_only_advise() -> None:
+    overrides = ["gate=release", "gate.per_dataset.gsm8k.tier=advisory"]
+    config = compose_config([*ENOUGH, *overrides])
+    assert config.gate.per_dataset["gsm8k"].max_drop == 2
+    assert compose_config(["model.adapter=out", "datasets=[]", "gate=release"]).gate.name

@@ -14,6 +14,8 @@ from ftbench.config import (
     BackendConf,
     Config,
     FeedbackConf,
+    GateConf,
+    GateRuleConf,
     JudgeConf,
     ModelConf,
     RuntimeConf,
@@ -86,12 +88,15 @@ def test_key_docs_writes_defaults_as_they_are_typed() -> None:
         ("runtime.", RuntimeConf),
         ("tracking.", TrackingConf),
         ("judge.", JudgeConf),
+        ("gate.", GateConf),
+        ("gate.rule.", GateRuleConf),
         ("training.", TrainingConf),
         ("feedback.", FeedbackConf),
     ],
 )
 def test_key_docs_has_every_field_of_the_configuration(prefix: str, cls: type) -> None:
     groups = {"suite", "model", "backend", "runtime", "tracking", "judge", "training", "feedback"}
+    groups |= {"gate", "rule"}
     fields = {f"{prefix}{f.name}" for f in dataclasses.fields(cls) if f.name not in groups}
     documented = {name for name, doc, _ in key_docs() if doc}
     assert fields

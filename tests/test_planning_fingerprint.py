@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from ftbench.config import Config, DatasetConf, flatten
+from ftbench.config import Config, DatasetConf, GateRuleConf, flatten
 from ftbench.plan import fingerprint_of
 from ftbench.program import lock_hash, program_hash
 from tests.checkpoint.folders import base_tensors, lora_tensors, make_adapter, make_base
@@ -84,6 +84,21 @@ CHANGE_NO_PREDICTION: dict[str, Any] = {
     "tracking.request_timeout": 1,
     "flag_above": 0.5,
     "canary": False,
+    "gate.name": "mine",
+    "gate.evidence": "score",
+    "gate.rule.tier": "advisory",
+    "gate.rule.floor": 1.0,
+    "gate.rule.max_drop": 1.0,
+    "gate.rule.max_drop_share": 0.5,
+    "gate.rule.min_coverage": 0.5,
+    "gate.rule.min_samples": 5,
+    "gate.rule.max_truncated": 0.5,
+    "gate.rule.max_empty": 0.5,
+    "gate.rule.max_unextracted": 0.5,
+    "gate.per_dataset": {"gsm8k": GateRuleConf(floor=1.0)},
+    "gate.allowed_supporting": 1,
+    "gate.registered_model": "mine",
+    "gate.alias": "champion",
     "timeout": 1,
     "workspace": "elsewhere",
     "baseline": "none",

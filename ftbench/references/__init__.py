@@ -15,11 +15,19 @@ from ftbench.comparison.choose import best_average, best_fitting, fitting_base, 
 from ftbench.errors import ComparisonError, Problem
 from ftbench.host import command_of_base
 from ftbench.references.concrete import find_concrete, follow_folders
-from ftbench.references.finder import BASE, BEST, EVALUATIONS, MAX_LISTED, Finder, newest
+from ftbench.references.finder import (
+    BASE,
+    BEST,
+    EVALUATIONS,
+    MAX_LISTED,
+    Finder,
+    make_finder,
+    newest,
+)
 from ftbench.tracking.reading import load_runs
 from ftbench.tracking.searching import Found
 
-__all__ = ["Finder", "Named", "find_runs", "leaderboard"]
+__all__ = ["Finder", "Named", "find_runs", "leaderboard", "make_finder"]
 
 _MAX_CHOICE = 60
 """Runs among which ``base`` and ``best`` choose, the newest."""

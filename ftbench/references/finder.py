@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from ftbench.errors import ComparisonError, Problem
+from ftbench.host import read_host
+from ftbench.tracking.environment import export_credentials
 from ftbench.tracking.searching import Found, Tracker, open_tracker
 
 EVALUATIONS = "tags.`ftbench.kind` = 'eval'"
@@ -70,6 +72,28 @@ class Finder:
             happened = f"{self.uri} has no such experiment"
             raise ComparisonError(Problem(f"--experiment {wanted}", happened, cure))
         return found
+
+
+def make_finder(tracking_uri: str | None, experiment: str | None) -> Finder:
+    """A finder for a command line, in this process's own surroundings.
+
+    Args:
+        tracking_uri: As given, with credentials or without; None: MLFLOW_TRACKING_URI, else
+            ``sqlite:///mlflow.db`` here.
+        experiment: Where names are looked for; None: in all.
+
+    Side effects: credentials in a URI go into MLflow's own environment variables.
+    """
+    host = read_host()
+    given = tracking_uri or host.tracking_uri
+    if given:
+        export_credentials(given)
+    return Finder(
+        uri=host.tracking_store(tracking_uri),
+        experiment=experiment,
+        cwd=host.cwd,
+        is_given=given is not None,
+    )
 
 
 def newest(found: Sequence[Found]) -> list[Found]:

@@ -43,9 +43,9 @@ FLAGGED_TAG = "ftbench.flagged"
 NOT_FLAGGED = "none"
 SWEEP_TAG = "ftbench.sweep_id"
 """The sweep that a benchmark run is a job of; the sweep's own run has it too."""
-_CHANGING = ("tracking.sweep_id", "baseline")
-"""A param never changes: what is done once may be a job of several sweeps, and be compared with
-several baselines. Tags say so."""
+_CHANGING = ("tracking.sweep_id", "baseline", "gate.", "canary", "feedback.")
+"""A param never changes: what is done once may be a job of several sweeps, be compared with several
+baselines, and be held against several policies. Tags say so."""
 _BASE_COLOUR = "#8a8a8a"
 """Grey in every chart, so that the base model is told from the adapters."""
 
@@ -90,7 +90,7 @@ def run_params(plan: Plan, training: TrainingRun | None) -> dict[str, str]:
         "base_identity": plan.fingerprint_parts.get("base", "")[:16],
         "adapter": model_label(plan) if plan.model.adapter else "base",
         "setting": setting_label(plan),
-        **{k: v for k, v in plan.parameters.items() if k not in _CHANGING},
+        **{k: v for k, v in plan.parameters.items() if not k.startswith(_CHANGING)},
         **{f"adapter.{key}": value for key, value in _adapter_facts(plan.model.adapter).items()},
     }
     if plan.tracking.step is not None:

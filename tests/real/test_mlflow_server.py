@@ -20,6 +20,7 @@ from ftbench.errors import EXIT_TRACKING, TrackingError
 from ftbench.plan import TrackingPlan, write_plan
 from ftbench.references import Finder, find_runs
 from ftbench.tracking import recorder
+from ftbench.tracking.gated import move_alias, record_gate
 from ftbench.tracking.glance import SeenRun, is_ready, look_up_run
 from tests.browser import free_port, kill_mlflow_server, mlflow_server, start_mlflow_server
 from tests.http_proxy import http_proxy
@@ -130,6 +131,14 @@ def test_a_server_takes_everything_and_recording_again_changes_nothing(
     assert by_id == by_page
     assert [run.result for run in by_id] == [folder.result]
     assert (by_id[0].link, by_id[0].training_name) == (recorded.run_url, "lora")
+
+    record_gate(server, recorded.run_id, {"ftbench.gate": "PASS"}, '{"outcome": "PASS"}')
+    assert client.get_run(recorded.run_id).data.tags["ftbench.gate"] == "PASS"
+    said = move_alias(server, recorded.run_id, "poet", "champion")
+    assert said == "poet@champion is version 1 now (it was unset)"
+    version = client.get_model_version_by_alias("poet", "champion")
+    assert version.source == f"models:/{recorded.model_id}"
+    assert move_alias(server, recorded.run_id, "poet", "champion").endswith("already")
 
 
 @pytest.mark.parametrize("loses_an_answer", [False, True])
