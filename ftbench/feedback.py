@@ -6,6 +6,7 @@ import json
 from typing import Any
 
 from ftbench.canary_words import changed_fraction
+from ftbench.decision import Decision
 from ftbench.delta_text import baseline_json, delta_json
 from ftbench.deltas import Deltas
 from ftbench.error_samples import ErrorSamples
@@ -16,8 +17,16 @@ FEEDBACK_VERSION = 2
 """Rises when a key changes its meaning or goes; new keys leave it as it is."""
 
 
+def final_decision(result: Result, decision: Decision | None) -> bool:
+    """Whether a model may go on: every dataset is ok, and a gate, where one was chosen, passed."""
+    return result.is_complete and (decision is None or decision.is_pass)
+
+
 def feedback_json(
-    result: Result, errors: ErrorSamples | None = None, deltas: Deltas | None = None
+    result: Result,
+    errors: ErrorSamples | None = None,
+    deltas: Deltas | None = None,
+    decision: Decision | None = None,
 ) -> str:
     """The feedback for programs; ``docs/feedback.md`` describes its keys.
 
@@ -25,12 +34,13 @@ def feedback_json(
         result: Collected.
         errors: Wrong answers to learn from; None: none were looked for.
         deltas: The scores against the baseline's; None where there is no baseline.
+        decision: What the gate decided; None where none was chosen.
     """
     errors = errors or ErrorSamples()
     value = {
         "kind": "ftbench.feedback",
         "schema_version": FEEDBACK_VERSION,
-        "decision": result.is_complete,
+        "decision": final_decision(result, decision),
         "fingerprint": result.fingerprint,
         "model": result.model_abbr,
         "average": result.average,
@@ -38,6 +48,7 @@ def feedback_json(
         "canary": _canary_json(result.model.canary),
         "flags": flag_lines(result.datasets),
         "baseline": baseline_json(deltas),
+        "gate": to_json(decision) if decision else None,
         "datasets": {
             d.name: {
                 **_dataset_json(d),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ftbench.decision import Decision
 from ftbench.deltas import Deltas
 from ftbench.plan import Plan
 from ftbench.report import Pointers
@@ -20,6 +21,7 @@ class Outcome:
         pointers: Where the scores are recorded.
         exit_code: 0 when every dataset is ok; else by ``ftbench.errors``.
         deltas: The scores against the baseline's; None where there is none.
+        decision: What the gate decided; None where none was chosen.
     """
 
     plan: Plan
@@ -27,3 +29,4 @@ class Outcome:
     pointers: Pointers
     exit_code: int
     deltas: Deltas | None = None
+    decision: Decision | None = None

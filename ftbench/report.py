@@ -15,10 +15,11 @@ from rich.table import Table
 from rich.text import Text
 
 from ftbench.canary_words import canary_sentence
+from ftbench.decision import Decision, decision_lines
 from ftbench.delta_text import delta_lines, delta_markdown
 from ftbench.deltas import Deltas
 from ftbench.error_samples import choose_errors
-from ftbench.feedback import feedback_json
+from ftbench.feedback import feedback_json, final_decision
 from ftbench.host import command_line
 from ftbench.plan import Plan
 from ftbench.printing import say
@@ -70,11 +71,12 @@ class Pointers:
     experiment_id: str = ""
 
 
-def feedback(result: Result, deltas: Deltas | None = None) -> str:
-    """The feedback block, in the mission's words; below it the flags of its scores and the deltas.
+def feedback(result: Result, deltas: Deltas | None = None, decision: Decision | None = None) -> str:
+    """The feedback block, in the mission's words; below it flags, differences and the gate.
 
     Args:
         deltas: The scores against the baseline's; None where there is no baseline.
+        decision: What the gate decided; None where none was chosen.
     """
     total = len(result.datasets)
     done = sum(d.status == OK for d in result.datasets)
@@ -87,10 +89,11 @@ def feedback(result: Result, deltas: Deltas | None = None) -> str:
         lines += ["  Benchmark Results:"]
         lines += [f"    {d.name}: {outcome(d)}" for d in result.datasets]
         lines += [f"Code: Average Score: {_average(result, done, total)}"]
-    lines += [f"Final Decision: {result.is_complete}"]
+    lines += [f"Final Decision: {final_decision(result, decision)}"]
     if found := flag_lines(result.datasets):
         lines += ["Flags:", *(f"  {line}" for line in found)]
     lines += delta_lines(deltas) if deltas else []
+    lines += decision_lines(decision) if decision else []
     return "\n".join(lines)
 
 
@@ -167,11 +170,17 @@ def _style(row: ScoreRow) -> str:
     return "" if row.kind == DATASET else "dim"
 
 
-def markdown(plan: Plan, result: Result, pointers: Pointers, deltas: Deltas | None = None) -> str:
+def markdown(
+    plan: Plan,
+    result: Result,
+    pointers: Pointers,
+    deltas: Deltas | None = None,
+    decision: Decision | None = None,
+) -> str:
     """The report as Markdown."""
     lines = [f"# {plan.model_abbr}", ""]
     lines += _markdown_table("dataset", _rows(result))
-    lines += ["", "```", feedback(result, deltas), "```", ""]
+    lines += ["", "```", feedback(result, deltas, decision), "```", ""]
     lines += [f"- {line}" for line in details(plan, result)]
     lines += [f"- {line}" for line in _links(pointers)]
     lines += [f"- {line}" for line in (*pointers.notes, *_going_on(plan, result))]
@@ -199,6 +208,7 @@ def write_reports(
     result: Result,
     pointers: Pointers | None = None,
     deltas: Deltas | None = None,
+    decision: Decision | None = None,
 ) -> None:
     """Writes ``report.md`` and ``feedback.json`` into the run folder.
 
@@ -207,14 +217,21 @@ def write_reports(
     Args:
         pointers: Where the reader goes next; None before that is known.
         deltas: The scores against the baseline's; None where there is none, or not yet.
+        decision: What the gate decided; None where none was chosen, or not yet.
     """
     errors = choose_errors(plan, result)
-    write_atomically(plan.files.report, markdown(plan, result, pointers or Pointers(), deltas))
-    write_atomically(plan.files.feedback, feedback_json(result, errors, deltas))
+    report = markdown(plan, result, pointers or Pointers(), deltas, decision)
+    write_atomically(plan.files.report, report)
+    write_atomically(plan.files.feedback, feedback_json(result, errors, deltas, decision))
 
 
 def print_report(
-    console: Console, plan: Plan, result: Result, pointers: Pointers, deltas: Deltas | None = None
+    console: Console,
+    plan: Plan,
+    result: Result,
+    pointers: Pointers,
+    deltas: Deltas | None = None,
+    decision: Decision | None = None,
 ) -> None:
     """Prints the table, the feedback block and where to look next."""
     if result.datasets:
@@ -226,7 +243,7 @@ def print_report(
         if reason.log:
             log = f"  log: {plan.run_dir / reason.log}"
             say(console, log)
-    say(console, feedback(result, deltas))
+    say(console, feedback(result, deltas, decision))
     where = [f"Report: {plan.files.report}", *_links(pointers), *pointers.notes]
     for line in [*_canary(result), *_notes(result), *where, *_going_on(plan, result)]:
         say(console, line)

@@ -2,8 +2,9 @@
 
     python -m ftbench.run model.adapter=DIR datasets=[mmlu,gsm8k]
 
-A ``training.command`` is run first, when everything that can be known of the line is in order. The
-baseline's evaluation, where there is need of one, comes when the scores of this one are recorded.
+A ``training.command`` is run first, when everything that can be known of the line is in order; the
+part from preflight to record is ``line``. The baseline's evaluation, where there is need of one,
+comes when the scores of this one are recorded, and last a gate decides.
 
 Every arrow's value is also a file in the run folder, so that a killed run goes on from its last
 file, and ``python -m ftbench.record`` can record again without a GPU.
@@ -12,7 +13,6 @@ file, and ``python -m ftbench.record`` can record again without a GPU.
 from __future__ import annotations
 
 import dataclasses
-import json
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -21,35 +21,29 @@ from rich.console import Console
 
 from ftbench import __version__, data, tracking
 from ftbench.baseline import Baseline, find_baseline, settle
-from ftbench.collect import collect, failed_result, write_summary
+from ftbench.collect import failed_result
 from ftbench.config import Config
 from ftbench.errors import (
-    EXIT_CONTAINER,
-    EXIT_INTERRUPTED,
     EXIT_OK,
-    EXIT_RESULT,
     LaunchError,
     PreflightError,
-    Problem,
-    TrackingError,
     TrainingError,
 )
+from ftbench.gate import hold
 from ftbench.help_text import help_text
 from ftbench.host import Host, command_line, read_host
 from ftbench.judge import judge_notes
-from ftbench.live import live_progress
+from ftbench.line import evaluate_planned
 from ftbench.outcome import Outcome
-from ftbench.plan import Plan, write_plan
+from ftbench.plan import Plan
 from ftbench.plan_text import plan_text
 from ftbench.preflight import preflight
 from ftbench.printing import say
-from ftbench.provenance import find_code, write_provenance
 from ftbench.ready import Ready, make_ready
 from ftbench.report import Pointers, feedback, print_report, write_reports
-from ftbench.reuse import take_over
 from ftbench.runtimes import make_runtime
-from ftbench.runtimes.base import CRASHED, FINISHED, INTERRUPTED, TIMED_OUT, Launch, Runtime
-from ftbench.schema import SKIPPED, Reason, Result, read_result, write_atomically
+from ftbench.runtimes.base import Runtime
+from ftbench.schema import SKIPPED, Reason, Result
 from ftbench.training import (
     Trained,
     Training,
@@ -61,7 +55,7 @@ from ftbench.training import (
 )
 from ftbench.training_command import without_secrets
 from ftbench.training_link import link_training
-from ftbench.workspace import alone, claimed, disk_errors
+from ftbench.workspace import disk_errors
 
 
 def evaluate(config: Config, host: Host | None = None, console: Console | None = None) -> Outcome:
@@ -171,7 +165,7 @@ def _evaluate_and_compare(
     plan: Plan, ready: Ready, baseline: Baseline, runtime: Runtime, console: Console
 ) -> Outcome:
     try:
-        own = _evaluate_planned(plan, ready, runtime, console, baseline.problems)
+        own = evaluate_planned(plan, ready, runtime, console, baseline.problems)
     except LaunchError as exc:
         _print_not_started(plan, exc, console)
         raise
@@ -180,128 +174,22 @@ def _evaluate_and_compare(
     # Whatever becomes of the baseline, this is safe.
     write_reports(plan, result, pointers)
     settled = settle(baseline, own, partial(_evaluate_base, console=console))
-    pointers = dataclasses.replace(pointers, notes=(*pointers.notes, *settled.notes))
-    write_reports(plan, result, pointers, settled.deltas)
-    print_report(console, plan, result, pointers, settled.deltas)
-    return Outcome(
-        plan, result, pointers, own.exit_code or settled.exit_code, deltas=settled.deltas
-    )
+    own = dataclasses.replace(own, deltas=settled.deltas)
+    held = hold(ready.config.gate, own)
+    pointers = dataclasses.replace(pointers, notes=(*pointers.notes, *settled.notes, *held.notes))
+    write_reports(plan, result, pointers, settled.deltas, held.decision)
+    print_report(console, plan, result, pointers, settled.deltas, held.decision)
+    exit_code = own.exit_code or settled.exit_code or held.exit_code
+    return dataclasses.replace(own, pointers=pointers, exit_code=exit_code, decision=held.decision)
 
 
 def _evaluate_base(ready: Ready, plan: Plan, console: Console) -> Outcome:
     say(console, f"the baseline: {plan.model.base}, asked the same ({plan.workspace})")
     with disk_errors(plan.run_dir):
-        base = _evaluate_planned(plan, ready, make_runtime(plan, ready.host), console)
+        base = evaluate_planned(plan, ready, make_runtime(plan, ready.host), console)
         assert base.result is not None
         write_reports(base.plan, base.result, base.pointers)
     return base
-
-
-def _evaluate_planned(
-    plan: Plan,
-    ready: Ready,
-    runtime: Runtime,
-    console: Console,
-    problems: Sequence[Problem] = (),
-) -> Outcome:
-    launch = None
-    plan, result = _find_result(plan, ready, console)
-    if problems and (result is not None or not plan.is_launched):
-        raise PreflightError(problems)
-    if result is None:
-        if plan.is_launched:
-            asked = ready.asked(plan)
-            others = (*asked.judge_problems(), *problems)
-            preflight(plan, asked.source, asked.chosen, runtime, others)
-        waiting = f"waiting: another process is at work on this evaluation ({plan.workspace})"
-        with alone(plan.workspace, plan.fingerprint, lambda: say(console, waiting)):
-            plan = ready.plan_again(plan)
-            result = _earlier_result(plan, ready, console)
-            if result is None:
-                code = find_code(ready.host.cwd)
-                launch = _launch(plan, runtime, console)
-                result = collect(plan, launch)
-                write_provenance(plan, result, code)
-    write_reports(plan, result)
-    pointers, recorded = _record(plan, result, is_found=launch is None)
-    exit_code = _exit_code(launch or Launch(FINISHED), result) or recorded
-    return Outcome(plan, result, pointers, exit_code)
-
-
-def _find_result(plan: Plan, ready: Ready, console: Console) -> tuple[Plan, Result | None]:
-    """The result where it need not be computed, in the workspace or else in the tracker.
-
-    Returns:
-        The plan, which takes over what the tracker has of it, and the result.
-    """
-    result = _earlier_result(plan, ready, console)
-    if result is not None or not ready.may_reuse or not plan.is_launched:
-        return plan, result
-    if not tracking.restore(plan, partial(say, console)):
-        return plan, None
-    plan = ready.plan()
-    return plan, _earlier_result(plan, ready, console)
-
-
-def _earlier_result(plan: Plan, ready: Ready, console: Console) -> Result | None:
-    """The complete result of an earlier evaluation of this fingerprint, if it may be reused."""
-    found = ready.found(plan)
-    if found is None or not found.is_complete:
-        return None
-    say(console, f"reusing {found.run_dir}: same fingerprint")
-    # Flagged by what this command says, whatever the earlier one said.
-    return write_summary(plan.files, read_result(plan.files.summary), plan.flag_above)
-
-
-def _launch(plan: Plan, runtime: Runtime, console: Console) -> Launch:
-    with claimed(plan.run_dir):
-        for dataset in plan.reused:
-            say(console, f"reusing {dataset.name} of {dataset.earlier}: same fingerprint")
-        take_over(plan)
-        write_plan(plan)
-        if not plan.is_launched:
-            return Launch(FINISHED)
-        with tracking.warmed_up(plan.tracking), live_progress(plan, console) as on_line:
-            try:
-                launch = runtime.launch(plan, on_line)
-            except KeyboardInterrupt:
-                launch = Launch(INTERRUPTED, message="interrupted; the same command goes on")
-        identity = {"ending": launch.ending, "seconds": f"{launch.seconds:.3f}", **launch.identity}
-        write_atomically(plan.files.launch, json.dumps(identity, indent=1))
-    return launch
-
-
-def _record(plan: Plan, result: Result, is_found: bool) -> tuple[Pointers, int]:
-    if plan.tracking.kind == "none":
-        cure = f"python -m ftbench.record {plan.run_dir}"
-        return Pointers(notes=(f"Not recorded (tracking=none). Record it later with: {cure}",)), 0
-    try:
-        recorded = tracking.recorded_before(plan, result)
-        recorded = recorded or tracking.record(plan, result, is_found)
-    except TrackingError as exc:
-        return Pointers(notes=(str(exc),)), exc.exit_code
-    pointers = Pointers(
-        run_url=recorded.run_url,
-        view_url=recorded.view_url,
-        charts_url=recorded.charts_url,
-        training_view_url=recorded.training_view_url if recorded.training_run_id else "",
-        open_with=recorded.open_with,
-        notes=recorded.notes,
-        run_id=recorded.run_id,
-        experiment_id=recorded.experiment_id,
-    )
-    return pointers, EXIT_OK
-
-
-def _exit_code(launch: Launch, result: Result) -> int:
-    if result.is_complete:
-        return EXIT_OK
-    if launch.ending == INTERRUPTED:
-        return EXIT_INTERRUPTED
-    if launch.ending in (FINISHED, TIMED_OUT):
-        return EXIT_RESULT
-    # A program that could not load the model exits 1 and says so in its result.
-    return EXIT_RESULT if launch.ending == CRASHED and result.failure else EXIT_CONTAINER
 
 
 def _print_not_started(plan: Plan, error: LaunchError, console: Console) -> None:

@@ -32,7 +32,7 @@ def test_hardware_of_this_machine_has_no_gpu_where_none_is_asked_for() -> None:
     assert all(facts.values())
 
 
-# Captured from nvidia-smi 550.54 with the columns that are asked for.
+# Written by hand, in the form that nvidia-smi documents for the columns that are asked for.
 GPUS = """\
 NVIDIA H100 80GB HBM3, 550.54.15, 81559 MiB, 9.0
 NVIDIA H100 80GB HBM3, 550.54.15, 81559 MiB, 9.0

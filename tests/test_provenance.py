@@ -96,7 +96,7 @@ def test_provenance_has_the_commit_of_the_working_directory(world: World) -> Non
 
 
 def test_a_dry_run_asks_no_git(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("ftbench.run.find_code", None)
+    monkeypatch.setattr("ftbench.line.find_code", None)
     assert world.evaluate(dry_run=True).exit_code == 0
 
 

@@ -77,7 +77,7 @@ ROWS = [
     ["runtimes", "fingerprints"],
     ["planning"],
     ["collect", "preflight", "launchers", "ready"],
-    ["training", "reproduce", "baseline"],
+    ["training", "reproduce", "baseline", "line"],
     ["run"],
     ["sweep_job"],
     ["command_line", "watch"],

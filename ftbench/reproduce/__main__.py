@@ -19,13 +19,12 @@ from ftbench.plan import read_plan
 from ftbench.printing import say
 from ftbench.process import Terminated, stop_on_signals
 from ftbench.provenance import read_provenance
-from ftbench.references import Finder
+from ftbench.references import make_finder
 from ftbench.reproduce.command import Wanted, wanted_of
 from ftbench.reproduce.original import Original, find_original, recorded_id
 from ftbench.reproduce.surroundings import Surroundings, differences_after, look_around
 from ftbench.reproduce.verdict import Verdict, judge, lines, verdict_json
 from ftbench.schema import RunFiles, read_result, write_atomically
-from ftbench.tracking.environment import export_credentials
 from ftbench.tracking.recorded_run import tag_run
 from ftbench.workspace import run_dirs
 
@@ -59,7 +58,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _reproduce(options: argparse.Namespace, host: Host, console: Console) -> int:
     with tempfile.TemporaryDirectory(prefix="ftbench-reproduce-") as scratch:
-        finder = _finder(options, host)
+        finder = make_finder(options.tracking_uri, options.experiment)
         original = find_original(options.run, finder, Path(scratch))
         for note in finder.notes:
             say(console, f"note: {note}")
@@ -140,14 +139,6 @@ def _workspace(given: str | None, original: Original, host: Host) -> Path:
     folder = host.path("ftbench_workspace/reproduced") / original.plan.model_abbr
     names = [stamp, *(f"{stamp}_{n}" for n in range(1, 1000))]
     return next(path for name in names if not (path := folder / name).exists())
-
-
-def _finder(options: argparse.Namespace, host: Host) -> Finder:
-    given = options.tracking_uri or host.tracking_uri
-    if given:
-        export_credentials(given)
-    uri = host.tracking_store(options.tracking_uri)
-    return Finder(uri=uri, experiment=options.experiment, cwd=host.cwd, is_given=given is not None)
 
 
 def _parser() -> argparse.ArgumentParser:
