@@ -214,7 +214,7 @@ def _find_base(ready: Ready, plan: Plan) -> Baseline:
     if config.workspace is not None:
         of_base = _in_workspace(of_base, plan)
     problems = [*source.problems]
-    problems += check_writable(of_base.plan().run_dir)
+    problems += check_writable(plan.workspace.parent / "base")
     cure = "baseline=none evaluates without it"
     told = tuple(
         Problem(f"baseline=base: {p.tried}", p.happened, f"{p.cure}; {cure}" if p.cure else cure)
