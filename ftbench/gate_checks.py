@@ -50,6 +50,9 @@ def gate_problems(cfg: DictConfig) -> Iterator[Problem]:
     if not any(_asks(rule) for rule in rules.values()):
         happened = "it has no floor and no limit for a drop, so it could decide nothing"
         yield Problem(f"gate={gate.name}", happened, "gate.rule.max_drop=2 or gate.rule.floor=60")
+    if cfg.baseline in (None, "none") and any(_is_drop(rule) for rule in rules.values()):
+        happened = "it limits how far a score may lie below the baseline's, and baseline is none"
+        yield Problem(f"gate={gate.name}", happened, "baseline=base, or baseline=RUN")
     if gate.alias and cfg.tracking.name == "none":
         yield Problem(f"gate.alias={gate.alias}", "is in MLflow, and tracking is none")
     yield from _missing(cfg)
@@ -84,6 +87,10 @@ def _missing(cfg: DictConfig) -> Iterator[Problem]:
         happened = f"it decides by {names}, and the datasets are {', '.join(known)}"
         cure = f"evaluate {names} too, or gate.per_dataset.{missing[0]}.tier=advisory"
         yield Problem(f"gate={cfg.gate.name}", happened, cure)
+
+
+def _is_drop(rule: DictConfig) -> bool:
+    return rule.max_drop is not None or rule.max_drop_share is not None
 
 
 def _asks(rule: DictConfig) -> bool:

@@ -27,9 +27,11 @@ from ftbench.schema import (
     Result,
     Sample,
     SubsetResult,
+    read_result,
     to_json,
     write_atomically,
     write_result,
+    write_samples,
 )
 from ftbench.tracking import Recorded
 from tests.builders import scored
@@ -226,3 +228,34 @@ def _dataset(
     )
     status = "partial" if set(broken) & set(planned.subsets) else OK
     return DatasetResult(planned.name, status, subsets=subsets)
+
+
+def answer_twenty(plan: Plan) -> Launch:
+    """A program whose adapter answers all of 20 questions right, and its base every fourth."""
+    launch = finish(plan)
+    result = read_result(plan.files.result)
+    (dataset,) = result.datasets
+    (subset,) = dataset.subsets
+    samples = [
+        Sample(subset.abbr, i, f"{i}?", "4", correct=bool(plan.model.adapter) or i % 4 == 0)
+        for i in range(20)
+    ]
+    score = 5.0 * sum(bool(sample.correct) for sample in samples)
+    asked = replace(
+        subset,
+        score=score,
+        metrics={"accuracy": score},
+        expected=20,
+        completed=20,
+        correct_known=20,
+        data_hash="a" * 16,
+        prompt_hash="b" * 16,
+    )
+    name = f"{plan.model_abbr}/{subset.abbr}.json"
+    (plan.files.results / name).write_text(json.dumps({"accuracy": score}))
+    predictions = {str(sample.index): {"prediction": "4"} for sample in samples}
+    (plan.files.predictions / name).write_text(json.dumps(predictions))
+    write_samples(plan.files.samples(subset.abbr), samples)
+    changed = replace(dataset, subsets=(asked,))
+    write_result(plan.files.result, replace(result, datasets=(changed,)))
+    return launch

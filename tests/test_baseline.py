@@ -17,11 +17,12 @@ from ftbench.outcome import Outcome
 from ftbench.plan import Plan
 from ftbench.record import record_folder
 from ftbench.runtimes.base import FINISHED, INTERRUPTED, Launch
-from ftbench.schema import OK, Sample, read_result, write_result, write_samples
+from ftbench.schema import OK, read_result, write_result
 from tests.checkpoint.folders import lora_tensors, make_adapter
 from tests.run_fixtures import (
     INTO_MLFLOW,
     World,
+    answer_twenty,
     catch_recordings,
     finish,
     make_world,
@@ -61,37 +62,6 @@ def answer(plan: Plan) -> Launch:
             path.write_text(json.dumps({"accuracy": subset.score}))
         datasets.append(replace(dataset, subsets=subsets))
     write_result(plan.files.result, replace(result, datasets=tuple(datasets)))
-    return launch
-
-
-def answer_twenty(plan: Plan) -> Launch:
-    """A program whose adapter answers all of 20 questions right, and its base every fourth."""
-    launch = finish(plan)
-    result = read_result(plan.files.result)
-    (dataset,) = result.datasets
-    (subset,) = dataset.subsets
-    samples = [
-        Sample(subset.abbr, i, f"{i}?", "4", correct=bool(plan.model.adapter) or i % 4 == 0)
-        for i in range(20)
-    ]
-    score = 5.0 * sum(bool(sample.correct) for sample in samples)
-    asked = replace(
-        subset,
-        score=score,
-        metrics={"accuracy": score},
-        expected=20,
-        completed=20,
-        correct_known=20,
-        data_hash="a" * 16,
-        prompt_hash="b" * 16,
-    )
-    name = f"{plan.model_abbr}/{subset.abbr}.json"
-    (plan.files.results / name).write_text(json.dumps({"accuracy": score}))
-    predictions = {str(sample.index): {"prediction": "4"} for sample in samples}
-    (plan.files.predictions / name).write_text(json.dumps(predictions))
-    write_samples(plan.files.samples(subset.abbr), samples)
-    changed = replace(dataset, subsets=(asked,))
-    write_result(plan.files.result, replace(result, datasets=(changed,)))
     return launch
 
 

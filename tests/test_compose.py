@@ -256,6 +256,11 @@ def test_help_documents_every_key() -> None:
             "  try: evaluate gsm8k too, or gate.per_dataset.gsm8k.tier=advisory",
         ),
         (
+            ["gate=no_regression", "baseline=none"],
+            "gate=no_regression: it limits how far a score may lie below the baseline's, and "
+            "baseline is none\n  try: baseline=base, or baseline=RUN",
+        ),
+        (
             ["gate=no_regression", "gate.alias=champion"],
             "gate.alias=champion: moves in a registered model, and none is named\n"
             "  try: gate.registered_model=NAME",

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from ftbench.errors import EXIT_OK, EXIT_RESULT, FtbenchError, PreflightError
+from ftbench.errors import EXIT_INTERRUPTED, EXIT_OK, EXIT_RESULT, FtbenchError, PreflightError
 from ftbench.host import Host, command_line, read_host
 from ftbench.plan import read_plan
 from ftbench.printing import say
@@ -29,7 +29,6 @@ from ftbench.tracking.recorded_run import tag_run
 from ftbench.workspace import run_dirs
 
 EXIT_DIFFERENT = 1
-EXIT_INTERRUPTED = 130
 
 REPRODUCES_TAG = "ftbench.reproduces"
 """On the repetition: the benchmark run (or run folder) that it repeats."""

@@ -71,7 +71,10 @@ def wanted_of(original: Original, host: Host, workspace: Path, is_recorded: bool
     """
     settings = copy.deepcopy(original.plan.settings)
     _fold_suite(settings)
-    settings |= {"reuse": "never", "workspace": str(workspace)}
+    settings |= {"reuse": "never", "workspace": str(workspace), "baseline": "none"}
+    # One score is repeated: nothing is trained, compared or decided again.
+    for group in ("training", "gate"):
+        settings.pop(group, None)
     settings["model"], notes = _model(original, host)
     settings["tracking"] = _tracking(original, is_recorded)
     return Wanted(settings, tuple(notes))
