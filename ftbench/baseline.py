@@ -213,7 +213,8 @@ def _find_base(ready: Ready, plan: Plan) -> Baseline:
     of_base = dataclasses.replace(ready, config=config, host=host, source=source)
     if config.workspace is not None:
         of_base = _in_workspace(of_base, plan)
-    problems = [*source.problems]
+    # What is wrong with the model itself is most often wrong with its base too, and said already.
+    problems = [] if ready.source.problems else [*source.problems]
     problems += check_writable(plan.workspace.parent / "base")
     cure = "baseline=none evaluates without it"
     told = tuple(

@@ -244,8 +244,8 @@ def test_a_signal_ends_a_sweep_and_not_just_its_job(shell: Shell, signum: signal
 
 def test_ctrl_c_before_the_launch_ends_a_single_run_quietly(shell: Shell) -> None:
     code = (
-        "import ftbench.run as run, signal\n"
-        "run.preflight = lambda *args: signal.raise_signal(signal.SIGINT)\n"
+        "import ftbench.line as line, ftbench.run as run, signal\n"
+        "line.preflight = lambda *args: signal.raise_signal(signal.SIGINT)\n"
         "run.main()"
     )
     arguments = (f"model.adapter={shell.folder}/one", "datasets=[gsm8k]", "runtime=local")

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import pytest
 from error_bars import coverage, interval_designs, pair_designs, shares_of_pairs
+from scipy.stats import binom
 
 # Of 400 evaluations 95 % is seen as 95 % +- 2.1 %; 98.4 % is attained at 50 rows and 2 %, exactly.
 INTERVALS = {design.name: design for design in interval_designs()}
+PAIRS_MADE = 200
 PAIRS = {design.name: design for design in pair_designs()}
 
 
@@ -21,11 +23,12 @@ PAIRS = {design.name: design for design in pair_designs()}
     ],
 )
 def test_intervals_hold_the_truth(name: str) -> None:
-    share, _, _ = coverage(INTERVALS[name], 400, seed=3)
+    share, _, _ = coverage(INTERVALS[name], 400, seed=20)
     assert 0.92 <= share <= 0.98
 
 
 @pytest.mark.parametrize("name", ["right/wrong, 200 rows", "4 strata of 30 to 240 rows"])
 def test_tests_find_nothing_where_nothing_is(name: str) -> None:
-    # 5 %, and 3.3 standard errors of what is seen of it in 200 pairs.
-    assert shares_of_pairs(PAIRS[name], 0.0, 200, seed=3).found <= 0.10
+    # A test at its level finds more than this in one of a thousand simulations of this size.
+    most = binom.ppf(0.999, PAIRS_MADE, 0.05) / PAIRS_MADE
+    assert shares_of_pairs(PAIRS[name], 0.0, PAIRS_MADE, seed=20).found <= most
