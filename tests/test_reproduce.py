@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from ftbench.compose import compose_config, override
-from ftbench.config import DatasetConf, SuiteConf
+from ftbench.config import DatasetConf, GateConf, GateRuleConf, SuiteConf
 from ftbench.host import command_line
 from ftbench.plan import Plan
 from ftbench.reproduce import __main__ as module
@@ -93,6 +93,19 @@ def test_the_same_evaluation_is_the_same(
     assert printed.endswith("The same: 2/2 datasets have the very score of then\n")
     value = json.loads((again.run_dir / "reproduction.json").read_text())
     assert (value["is_same"], value["reproduces"]) == (True, str(plan.run_dir))
+
+
+def test_nothing_is_trained_compared_or_decided_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gate = GateConf("mine", rule=GateRuleConf(floor=1))
+    plan = world.evaluate(baseline="base", gate=gate).plan
+    ran = rerun(world, monkeypatch)
+    known = len(world.runtime.launched)
+    reproduce(world, plan.run_dir)
+    assert "baseline=none" in ran[0].overrides
+    assert not [o for o in ran[0].overrides if o.startswith(("gate", "training"))]
+    assert len(world.runtime.launched) == known + 1
 
 
 def _same_answers(world: World, plan: Plan) -> None:

@@ -140,6 +140,27 @@ def test_other_questions_are_left_out_and_named(store: Store) -> None:
     )
 
 
+def test_a_partial_score_is_not_compared(store: Store) -> None:
+    record(store, 1, mmlu(4), gsm8k(25.0))
+    whole = mmlu(5)
+    failed = replace(whole.subsets[0], status="failed", score=None, metrics={}, completed=0)
+    partial = replace(
+        whole, status="partial", subsets=(failed, *whole.subsets[1:]), subsets_done=56
+    )
+    tuned = record(store, 2, partial, gsm8k(50.0), adapter="r16")
+    assert tuned.data.tags["ftbench.vs_base"] == "gsm8k +25.0"
+
+
+def test_a_score_by_rules_alone_is_not_compared_with_a_judged_one(store: Store) -> None:
+    judged, ruled = (
+        replace(gsm8k(25.0), subsets=(replace(gsm8k(25.0).subsets[0], label=label),))
+        for label in ("judged by grader", "rule-only")
+    )
+    record(store, 1, mmlu(4), judged)
+    tuned = record(store, 2, mmlu(5), ruled, adapter="r16")
+    assert tuned.data.tags["ftbench.vs_base"] == "mmlu +12.5"
+
+
 def test_each_setting_has_a_view_with_its_own_base(store: Store) -> None:
     runs = [
         record(store, 1, gsm8k(25.0)),
