@@ -1,4 +1,4 @@
-"""The whole line on one screen: compose, plan, preflight, launch, collect, record, report.
+"""The whole story: train, plan, one model through the line, its baseline, a gate, a report.
 
     python -m ftbench.run model.adapter=DIR datasets=[mmlu,gsm8k]
 
