@@ -49,7 +49,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if options.json:
             write_atomically(Path(options.json), decision_json(decision))
         if not options.no_record:
-            _record(run.key, decision, conf, finder.uri)
+            _record(run, decision, conf)
     except FtbenchError as error:
         print(error, file=sys.stderr)
         return error.exit_code
@@ -99,8 +99,10 @@ def _find_deltas(
     return deltas_from(compare(named.runs, named.baseline), kind, index)
 
 
-def _record(key: str, decision: Decision, conf: GateConf, uri: str) -> None:
-    if "/" in key:
+def _record(run: Evaluated, decision: Decision, conf: GateConf) -> None:
+    # The run of a page may be in another tracker than the one that names are looked for in.
+    key, uri = run.key, run.tracking_uri
+    if not uri:
         print("The decision is not recorded: a folder was named, and not its run in MLflow.")
         return
     record_gate(uri, key, decision_tags(decision), decision_json(decision))

@@ -11,6 +11,7 @@ of it: it is used only with that tag.
 
 from __future__ import annotations
 
+import re
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 DOCUMENT = "gate.json"
 _WEIGHTS = "ftbench.weights"
 _RUN = "ftbench.eval_run_id"
+_SHA256 = re.compile(r"(sha256:)?[0-9a-f]{64}")
 
 
 def record_gate(uri: str, run_id: str, tags: Mapping[str, str], document: str) -> None:
@@ -155,6 +157,10 @@ def _source(client: MlflowClient, uri: str, run: Run, model_id: str | None) -> s
 
 
 def _weights(run: Run) -> str:
-    """Identity of the weights that were evaluated: of the adapter, else of the full model."""
-    adapter = run.data.tags.get("ftbench.adapter_sha256", "")
-    return adapter or run.data.params.get("base_identity", "")
+    """sha256 of the weights that were evaluated: of the adapter, else of the full model.
+
+    Empty where it is not known: what two models may share, such as a name, is no identity.
+    """
+    tags = run.data.tags
+    known = tags.get("ftbench.adapter_sha256") or tags.get("ftbench.base_sha256", "")
+    return known if _SHA256.fullmatch(known) else ""

@@ -102,3 +102,21 @@ def test_a_name_with_a_quote_is_a_name(store: Store) -> None:
     for _ in range(2):
         move_alias(store.uri, run_id, "poet's", "champion")
     assert len(store.client.search_model_versions('name="poet\'s"')) == 1
+
+
+def test_full_models_are_told_apart_by_all_their_bytes(store: Store) -> None:
+    ids = []
+    for number, digest in enumerate(("ab" * 32, "ab" * 16 + "cd" * 16)):
+        result = replace(result_of(gsm8k()), fingerprint=f"{number:02d}" * 32)
+        folder = make_run_folder(store.folder / f"full-{number}", store.plan(), result)
+        parts = {"adapter_sha256": "", "base": digest}
+        run_id = record(replace(folder.plan, fingerprint_parts=parts), result).run_id
+        store.client.set_tag(run_id, "ftbench.base_sha256", digest)
+        ids.append(run_id)
+    said = [move_alias(store.uri, run_id, "poet", "champion") for run_id in ids]
+    assert said[1] == "poet@champion is version 2 now (it was 1)"
+    # A name is no identity: two such runs never share a version.
+    store.client.set_tag(ids[0], "ftbench.base_sha256", "tiny/base-model")
+    assert move_alias(store.uri, ids[0], "poet", "champion").startswith(
+        "poet@champion is version 3"
+    )
