@@ -39,7 +39,9 @@ def ensure_training_python(cache_dir: Path) -> Path:
 
 def training_variables() -> dict[str, str]:
     """The environment of a training: ftbench from this checkout, nothing of another training."""
-    own = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "RANK"))}
+    # The packages come without bytecode: who may not write it compiles them all, at every start.
+    others = ("MLFLOW_", "RANK", "PYTHONDONTWRITEBYTECODE")
+    own = {k: v for k, v in os.environ.items() if not k.startswith(others)}
     return {
         **own,
         "PYTHONPATH": str(PROJECT),
