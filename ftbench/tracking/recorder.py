@@ -30,6 +30,7 @@ from ftbench.tracking.receipt import keep_receipt
 from ftbench.tracking.recorded import Recorded
 from ftbench.tracking.scores import Score, details, headlines, of_canary
 from ftbench.tracking.sweeps import keep_sweep_lines, sweep_tag
+from ftbench.tracking.tags import set_tags
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -237,8 +238,6 @@ def _is_recorded(target: _Target) -> bool:
 
 
 def _log_artifacts(target: _Target) -> list[str]:
-    from mlflow.entities import RunTag
-
     with tempfile.TemporaryDirectory(prefix="ftbench-record-") as folder:
         staged = artifacts.stage(target.plan, target.result, Path(folder))
         target.client.log_artifacts(target.run_id, folder)
@@ -247,7 +246,7 @@ def _log_artifacts(target: _Target) -> list[str]:
         tags[SUMMARY_TAG] = sha256_of(target.plan.files.summary)
     if staged.tables:
         tags["mlflow.loggedArtifacts"] = staged.tables_tag
-    target.client.log_batch(target.run_id, tags=[RunTag(*tag) for tag in tags.items()])
+    set_tags(target.client, target.run_id, tags)
     return list(staged.notes)
 
 
