@@ -28,8 +28,8 @@ from ftbench.tracking.environment import (
 )
 from ftbench.tracking.names import MAX_TAG, cut
 from ftbench.tracking.note import NOTE_TAG
+from ftbench.tracking.shared_writes import set_tags
 from ftbench.tracking.store import DEFAULT_EXPERIMENT, experiment_named, open_store
-from ftbench.tracking.tags import set_tags
 from ftbench.tracking.trained import OUTPUT_TAG
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from ftbench.tracking.baseline import (
 from ftbench.tracking.names import MAX_TAG
 from ftbench.tracking.note import NOTE_TAG, comparison_line, experiment_note, with_comparison
 from ftbench.tracking.pictures import draw_run, draw_training
-from ftbench.tracking.tags import set_experiment_tag, set_tags
+from ftbench.tracking.shared_writes import set_experiment_tag, set_tags
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

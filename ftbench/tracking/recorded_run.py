@@ -13,7 +13,7 @@ from ftbench.schema import DatasetResult, RunFiles
 from ftbench.tracking.asking import asking
 from ftbench.tracking.names import file_stem
 from ftbench.tracking.searching import Tracker, reading
-from ftbench.tracking.tags import set_tags
+from ftbench.tracking.shared_writes import set_tags
 
 if TYPE_CHECKING:
     from mlflow.entities import Run

@@ -29,8 +29,8 @@ from ftbench.tracking.note import NOTE_TAG, run_note
 from ftbench.tracking.receipt import keep_receipt
 from ftbench.tracking.recorded import Recorded
 from ftbench.tracking.scores import Score, details, headlines, of_canary
+from ftbench.tracking.shared_writes import log_inputs, set_tags
 from ftbench.tracking.sweeps import keep_sweep_lines, sweep_tag
-from ftbench.tracking.tags import set_tags
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -159,10 +159,11 @@ def _log_scores(target: _Target) -> list[str]:
 
     plan, result, trained = target.plan, target.result, target.training
     digests = contents.dataset_digests(result)
-    target.client.log_inputs(
+    log_inputs(
+        target.client,
         target.run_id,
-        datasets=[_dataset_input(d, digests[d.name]) for d in result.datasets if d.name in digests],
-        models=[LoggedModelInput(target.model_id)],
+        [_dataset_input(d, digests[d.name]) for d in result.datasets if d.name in digests],
+        [LoggedModelInput(target.model_id)],
     )
     params, notes = _new_params(target.run, contents.run_params(plan, trained))
     tags = contents.run_tags(plan, result, trained)

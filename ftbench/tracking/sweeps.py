@@ -27,7 +27,7 @@ from ftbench.tracking.contents import SWEEP_TAG, run_link
 from ftbench.tracking.environment import redact
 from ftbench.tracking.names import MAX_PARAM, MAX_TAG, cut, metric_key
 from ftbench.tracking.note import NOTE_TAG
-from ftbench.tracking.tags import set_tags
+from ftbench.tracking.shared_writes import set_tags
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -12,7 +12,7 @@ from ftbench.tracking.contents import FLAGGED_TAG, NOT_FLAGGED, TrainingRun, fla
 from ftbench.tracking.names import loss_keys, metric_key
 from ftbench.tracking.note import NOTE_TAG, RunRow, training_note
 from ftbench.tracking.scores import HEADLINE, Score, headlines, overall_status
-from ftbench.tracking.tags import set_tags
+from ftbench.tracking.shared_writes import set_tags
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -28,7 +28,7 @@ from ftbench.tracking.contents import FLAGGED_TAG, SWEEP_TAG
 from ftbench.tracking.differing import differing_params
 from ftbench.tracking.names import loss_keys
 from ftbench.tracking.scores import AVERAGE, HEADLINE
-from ftbench.tracking.tags import set_experiment_tag
+from ftbench.tracking.shared_writes import set_experiment_tag
 from ftbench.tracking.view_state import view_of
 
 if TYPE_CHECKING:
