@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def set_tags(client: MlflowClient, run_id: str, tags: Mapping[str, str]) -> None
     wanted = [RunTag(key, value) for key, value in tags.items()]
     for start in range(0, len(wanted), _MAX_TAGS):
         some = wanted[start : start + _MAX_TAGS]
-        _until_first_or_there(lambda some=some: client.log_batch(run_id, tags=some))
+        _until_first_or_there(partial(client.log_batch, run_id, tags=some))
 
 
 def set_experiment_tag(client: MlflowClient, experiment_id: str, key: str, value: str) -> None:
@@ -41,7 +42,7 @@ def set_experiment_tag(client: MlflowClient, experiment_id: str, key: str, value
     Raises:
         MlflowException: The tracker did not take it.
     """
-    _until_first_or_there(lambda: client.set_experiment_tag(experiment_id, key, value))
+    _until_first_or_there(partial(client.set_experiment_tag, experiment_id, key, value))
 
 
 def log_inputs(
@@ -55,7 +56,7 @@ def log_inputs(
     Raises:
         MlflowException: The tracker did not take them.
     """
-    _until_first_or_there(lambda: client.log_inputs(run_id, list(datasets), list(models)))
+    _until_first_or_there(partial(client.log_inputs, run_id, list(datasets), list(models)))
 
 
 def _until_first_or_there(write: Callable[[], object]) -> None:
