@@ -180,7 +180,9 @@ def _compare_with_base(
     found = ready.found(plan)
     is_known = found is not None and found.is_complete
     if not is_known and not _ended_well(own):
-        why = "this evaluation is not complete; the same command goes on, then with the base model"
+        is_interrupted = own.exit_code == EXIT_INTERRUPTED
+        why = "interrupted" if is_interrupted else "this evaluation is not complete"
+        why += "; the same command goes on, then with the base model"
         return no_deltas(own.plan, BASE, baseline.name, why), EXIT_OK
     experiment_id = own.pointers.experiment_id
     stands = tracking.recorded_anyhow(plan, experiment_id) if is_known else None

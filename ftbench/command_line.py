@@ -210,6 +210,7 @@ def _run_sweep(command: tuple[str, ...]) -> int:
                 _run_hydra(_sweep_job)
         except KeyboardInterrupt:
             is_interrupted = True
+            say(console, "interrupted; the same command goes on with the sweep")
         except Exception:
             # A launcher that broke down; how far its jobs came is in their files.
             is_broken = True
