@@ -25,7 +25,7 @@ from ftbench.decision import (
 from ftbench.deltas import BASE, RUN, Deltas
 from ftbench.errors import ComparisonError, ConfigError, FtbenchError, Problem
 from ftbench.gate import Policy, decide, make_policy
-from ftbench.references import Finder, find_runs, make_finder
+from ftbench.references import Finder, add_finder_options, find_runs, make_finder
 from ftbench.schema import write_atomically
 from ftbench.tracking.gated import move_alias, record_gate
 from ftbench.tracking.receipt import recorded_place
@@ -131,13 +131,7 @@ def _parser() -> argparse.ArgumentParser:
         help="what drops are measured from; default: the base model's run that fits",
     )
     parser.add_argument("--config-dir", metavar="DIR", help="a folder with policies in gate/")
-    parser.add_argument(
-        "--tracking-uri",
-        metavar="URI",
-        help="tracking server or sqlite URI; default: MLFLOW_TRACKING_URI, else "
-        "sqlite:///mlflow.db here",
-    )
-    parser.add_argument("--experiment", metavar="NAME", help="where names are looked for")
+    add_finder_options(parser)
     parser.add_argument("--json", metavar="FILE", help="write the decision as JSON")
     parser.add_argument("--no-record", action="store_true", help="leave MLflow as it is")
     return parser
