@@ -60,12 +60,18 @@ def deltas_of(
     return deltas
 
 
-def no_deltas(plan: Plan, kind: str, name: str, why_not: str) -> Deltas:
+def no_deltas(plan: Plan, kind: str, name: str, why_not: str, *, is_itself: bool = False) -> Deltas:
     """Says in the run folder why there is no difference.
+
+    Args:
+        plan: Of the evaluation.
+        kind, name: What the baseline is, or was to be.
+        why_not: Why.
+        is_itself: The model is the baseline that others are measured from.
 
     Side effects: writes ``baseline.json``.
     """
-    deltas = Deltas(kind, name, why_not)
+    deltas = Deltas(kind, name, why_not, is_itself=is_itself)
     if plan.files.root.is_dir():
         write_deltas(plan.files, deltas)
     return deltas

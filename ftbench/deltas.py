@@ -70,6 +70,7 @@ class Deltas:
         fingerprint: Of the baseline's evaluation.
         source: Identifies what was compared, so that it is not done twice.
         recorded_in: Where this is recorded already, or empty.
+        is_itself: The model is the baseline that others are measured from.
     """
 
     kind: str
@@ -86,6 +87,7 @@ class Deltas:
     fingerprint: str = ""
     source: str = ""
     recorded_in: str = ""
+    is_itself: bool = False
 
     @property
     def title(self) -> str:

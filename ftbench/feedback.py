@@ -18,8 +18,8 @@ FEEDBACK_VERSION = 2
 
 
 def final_decision(result: Result, decision: Decision | None) -> bool:
-    """Whether a model may go on: every dataset is ok, and a gate, where one was chosen, passed."""
-    return result.is_complete and (decision is None or decision.is_pass)
+    """Whether a model may go on: every dataset is ok, and no gate refuses it."""
+    return result.is_complete and not (decision is not None and decision.is_refusal)
 
 
 def feedback_json(

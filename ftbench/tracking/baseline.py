@@ -10,6 +10,7 @@ logged on a run (``delta_vs_base/<dataset>``, from the samples) go before those 
 from __future__ import annotations
 
 import hashlib
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -147,7 +148,8 @@ def compare(run: Run, others: Sequence[Run]) -> Comparison | None:
 def _logged(run: Run) -> dict[str, float]:
     """Differences from the base model that are logged on the run, by dataset."""
     metrics = run.data.metrics.items()
-    return {key.removeprefix(DELTA): value for key, value in metrics if key.startswith(DELTA)}
+    found = {key.removeprefix(DELTA): value for key, value in metrics if key.startswith(DELTA)}
+    return {name: value for name, value in found.items() if math.isfinite(value)}
 
 
 def _verdict(run: Run, dataset: str) -> str:

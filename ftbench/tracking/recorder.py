@@ -28,6 +28,7 @@ from ftbench.tracking.failures import explain
 from ftbench.tracking.note import NOTE_TAG, run_note
 from ftbench.tracking.receipt import keep_receipt
 from ftbench.tracking.recorded import Recorded
+from ftbench.tracking.replacing import remove_tags
 from ftbench.tracking.scores import Score, details, headlines, of_canary
 from ftbench.tracking.shared_writes import log_inputs, set_tags
 from ftbench.tracking.sweeps import keep_sweep_lines, sweep_tag
@@ -181,6 +182,11 @@ def _log_scores(target: _Target) -> list[str]:
         ],
         params=[Param(key, value) for key, value in params.items()],
         tags=[RunTag(key, value) for key, value in tags.items()],
+    )
+    remove_tags(
+        target.client,
+        target.run,
+        (k for k in there if contents.is_passing_tag(k) and k not in tags),
     )
     for dataset in result.datasets:
         metrics = [_metric(target, score, digests) for score in details(dataset)]
