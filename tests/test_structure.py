@@ -45,7 +45,7 @@ ROWS = [
         "deltas",
         "decision",
     ],
-    ["catalogue", "dataset_options", "validity", "outcomes"],
+    ["catalogue", "dataset_options", "validity", "outcomes", "average"],
     ["score_rows", "error_bars", "delta_text"],
     ["program", "engine", "host", "plan", "config", "checkpoint", "workspace", "comparison"],
     ["gate_checks", "sweep", "reuse", "error_samples", "provenance"],

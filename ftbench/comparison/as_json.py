@@ -19,7 +19,7 @@ from ftbench.comparison.values import (
     Mover,
     Standing,
 )
-from ftbench.comparison.verdicts import headline, word
+from ftbench.comparison.verdicts import average_word, headline, word
 from ftbench.comparison.words import MOVERS, verdict
 from ftbench.statistics import Paired
 
@@ -85,6 +85,8 @@ def _average(average: Average) -> dict[str, Any]:
     return {
         "score": average.score,
         "difference": _average_difference(average),
+        "verdict": average_word(average) or None,
+        "not_tested": average.unpaired_why or None,
         "is_flagged": average.is_flagged,
         "why_not": average.why_not or None,
     }
@@ -138,8 +140,14 @@ def _standing(standing: Standing) -> dict[str, Any]:
 def _average_difference(average: Average) -> dict[str, Any] | None:
     if average.difference is None:
         return None
-    value = average.difference
-    return {"value": value.value, "low": value.low, "high": value.high}
+    made = average.paired
+    return {
+        "value": average.difference.value,
+        "low": made and made.low,
+        "high": made and made.high,
+        "standard_error": made and made.standard_error,
+        "interval_method": made and made.method,
+    }
 
 
 def _difference(value: float, paired: Paired | None) -> dict[str, Any]:

@@ -123,8 +123,9 @@ def compare(run: Run, others: Sequence[Run]) -> Comparison | None:
     bases = [base for base in bases if group_of(base.data.params) == group]
     named = run.data.tags.get(DELTA_BASE_TAG)
     logged = _logged(run)
+    tested = logged.keys() - {"avg"}
     shared = [
-        (_shared(run, base) | (logged.keys() if base.info.run_id == named else set()), base)
+        (_shared(run, base) | (tested if base.info.run_id == named else set()), base)
         for base in bases
     ]
     if not any(names for names, _ in shared):

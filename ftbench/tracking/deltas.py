@@ -3,6 +3,7 @@
     delta_vs_base/<dataset>         ours minus the base model's, in points
     delta_vs_base_low/<dataset>     ends of its 95 % interval
     delta_vs_base_high/<dataset>
+    delta_vs_base/avg ...           the same of the averages, where every dataset can be compared
     p_value/<dataset>               two-sided, before any correction
     p_adjusted/<dataset>            after Holm's correction over the datasets
 
@@ -84,7 +85,7 @@ def tags_of(deltas: Deltas) -> dict[str, str]:
     else:
         tags = {BASELINE_TAG: deltas.name, BASELINE_RUN_TAG: deltas.run_id or deltas.run_dir}
         prefix = f"{VERDICT_TAG}vs_baseline."
-    tags |= {f"{prefix}{delta.dataset}": _verdict(delta) for delta in deltas.datasets}
+    tags |= {f"{prefix}{delta.dataset}": _verdict(delta) for delta in _logged(deltas)}
     return {metric_key(key): cut(redact(value), MAX_TAG) for key, value in tags.items()}
 
 
@@ -108,7 +109,7 @@ def _numbers(deltas: Deltas) -> Iterator[tuple[str, float]]:
     is_base = deltas.kind == BASE
     delta_key = "delta_vs_base" if is_base else "delta_vs_baseline"
     p_suffix = "" if is_base else "_vs_baseline"
-    for delta in deltas.datasets:
+    for delta in _logged(deltas):
         named = {
             delta_key: delta.difference,
             f"{delta_key}_low": delta.low,
@@ -119,6 +120,12 @@ def _numbers(deltas: Deltas) -> Iterator[tuple[str, float]]:
         for key, value in named.items():
             if value is not None:
                 yield metric_key(key, delta.dataset), value
+
+
+def _logged(deltas: Deltas) -> list[Delta]:
+    """The datasets, and the average where it is over all of them, as ``bench/avg`` is."""
+    average = deltas.of_average if deltas.is_over_all else None
+    return [*deltas.datasets, *([average] if average else [])]
 
 
 def _verdict(delta: Delta) -> str:
