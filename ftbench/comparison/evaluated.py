@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ftbench.comparison.answers import Answers
+from ftbench.comparison.comparable import asked
+from ftbench.comparison.fitting import Facts, base_of
 from ftbench.schema import DatasetResult, Result
 
 
@@ -61,8 +63,21 @@ class Evaluated:
         """Its result of a dataset; None where it was not evaluated."""
         return next((d for d in self.result.datasets if d.name == name), None)
 
+    @property
+    def facts(self) -> Facts:
+        """What decides what it can be compared with."""
+        own = {
+            "setting": self.setting,
+            "base_model": self.base_model,
+            "base_identity": self.base_identity,
+        }
+        return Facts(
+            self.is_base,
+            {**self.params, **own},
+            {dataset.name: asked(dataset) for dataset in self.result.datasets},
+            self.started_ms,
+        )
+
     def has_base_of(self, other: Evaluated) -> bool:
-        """Whether both stand on the same base model: the same bytes, or where unknown one name."""
-        if self.base_identity and other.base_identity:
-            return self.base_identity == other.base_identity
-        return self.base_model == other.base_model
+        """Whether both stand on the same base model."""
+        return base_of(self.facts.params) == base_of(other.facts.params)

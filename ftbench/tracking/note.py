@@ -122,8 +122,8 @@ def comparison_line(comparison: Comparison) -> str:
     link = f"[{_cell(base.run_name)}]({run_link(base.experiment_id, base.run_id)})"
     line = f"Against {link}: **{_cell(comparison.text)}**"
     if comparison.left_out:
-        names = ", ".join(map(_cell, comparison.left_out))
-        line += f" (not compared, as the base was not asked the same: {names})"
+        reasons = "; ".join(_cell(f"{name}: {why}") for name, why in comparison.left_out)
+        line += f" (not compared: {reasons})"
     return line
 
 

@@ -18,7 +18,7 @@ from typing import Any
 from ftbench.comparison import Evaluated
 from ftbench.comparison.answers import Answers
 from ftbench.errors import ComparisonError, Problem, ReadingError, ResultError
-from ftbench.plan import read_plan
+from ftbench.plan import Plan, read_plan
 from ftbench.schema import Result, RunFiles, read_result
 from ftbench.tracking.answers import FolderAnswers, RecordedAnswers
 from ftbench.tracking.archive import sha256_of
@@ -83,6 +83,15 @@ def read_folder(run_dir: Path) -> Evaluated:
         ) from exc
     except (OSError, ValueError, ResultError) as exc:
         raise ComparisonError(Problem(str(run_dir), str(exc), "evaluate again")) from exc
+    return evaluated(plan, result, run_dir)
+
+
+def evaluated(plan: Plan, result: Result, run_dir: Path) -> Evaluated:
+    """An evaluation as its plan and its collected result tell it.
+
+    Args:
+        run_dir: Where the folder lies now.
+    """
     return Evaluated(
         key=str(run_dir),
         name=run_name(plan),
