@@ -22,7 +22,7 @@ _STYLES = {"better": "green", "worse": "red"}
 def points(value: float, digits: int = 1) -> str:
     """A difference in points with its sign."""
     zero = f"±{0:.{digits}f}"
-    return zero if round(value, digits) == 0 else f"{value:+.{digits}f}".replace("-", "−")
+    return zero if round(value, digits) == 0 else f"{value:+.{digits}f}"
 
 
 def interval(delta: Delta, digits: int = 1) -> str:

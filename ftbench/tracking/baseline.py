@@ -52,7 +52,7 @@ class Comparison:
 
     @property
     def text(self) -> str:
-        """Such as ``avg +4.2 · gsm8k +9.1 · mmlu −0.6``; no more than a tag holds."""
+        """Such as ``avg +4.2 · gsm8k +9.1 · mmlu -0.6``; no more than a tag holds."""
         parts = [self._part(name, value) for name, value in self.differences.items()]
         return " · ".join(parts)[:5000]
 
@@ -63,7 +63,7 @@ class Comparison:
 
 def points(value: float) -> str:
     """A difference in points with its sign and one decimal."""
-    return "±0.0" if round(value, 1) == 0 else f"{value:+.1f}".replace("-", "−")
+    return "±0.0" if round(value, 1) == 0 else f"{value:+.1f}"
 
 
 def is_evaluation(run: Run) -> bool:
