@@ -17,6 +17,8 @@ class Evaluated:
 
     Attributes:
         key: MLflow run id, or the run folder's absolute path.
+        run_id: MLflow run id; of a folder that of its last recording, empty where there is none.
+        run_dir: Absolute path of the run folder, where it lies or lay; empty when unknown.
         name: The run's name, which people may have changed.
         model: The model as people call it: the adapter's folder, or the base model's name.
         setting: How it was asked, such as ``greedy, first 8``.
@@ -52,6 +54,8 @@ class Evaluated:
     training_link: str = ""
     started_ms: int = 0
     tracking_uri: str = ""
+    run_id: str = ""
+    run_dir: str = ""
     answers: Answers | None = field(default=None, repr=False, compare=False)
 
     @property

@@ -7,6 +7,7 @@ hashes, coverage and reasons, in one request.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -26,6 +27,7 @@ from ftbench.tracking.contents import run_link, run_params
 from ftbench.tracking.environment import redact
 from ftbench.tracking.failures import explain
 from ftbench.tracking.names import model_label, run_name, setting_label, sqlite_path
+from ftbench.tracking.receipt import recorded_last
 from ftbench.tracking.recorder import SUMMARY_TAG
 from ftbench.tracking.searching import Found, Tracker, reading
 from ftbench.tracking.store import ui_root
@@ -83,7 +85,9 @@ def read_folder(run_dir: Path) -> Evaluated:
         ) from exc
     except (OSError, ValueError, ResultError) as exc:
         raise ComparisonError(Problem(str(run_dir), str(exc), "evaluate again")) from exc
-    return evaluated(plan, result, run_dir)
+    recorded = recorded_last(files)
+    run = evaluated(plan, result, run_dir)
+    return dataclasses.replace(run, run_id=recorded.run_id) if recorded else run
 
 
 def evaluated(plan: Plan, result: Result, run_dir: Path) -> Evaluated:
@@ -105,6 +109,7 @@ def evaluated(plan: Plan, result: Result, run_dir: Path) -> Evaluated:
         command=plan.command,
         step=plan.tracking.step,
         started_ms=int(result.started_at * 1000),
+        run_dir=str(run_dir),
         answers=FolderAnswers(run_dir),
     )
 
@@ -173,6 +178,8 @@ def _evaluated(
         training_link=training_link,
         started_ms=run.started_ms,
         tracking_uri=tracker.uri,
+        run_id=run.run_id,
+        run_dir=run.tags.get("ftbench.run_dir", ""),
         answers=_answers(tracker, run, result),
     )
 

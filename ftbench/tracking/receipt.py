@@ -11,7 +11,7 @@ import json
 
 from ftbench import __version__
 from ftbench.plan import Plan
-from ftbench.schema import Result, from_json, to_json, write_atomically
+from ftbench.schema import Result, RunFiles, from_json, to_json, write_atomically
 from ftbench.tracking import contents
 from ftbench.tracking.glance import look_up_run
 from ftbench.tracking.recorded import Recorded
@@ -28,6 +28,16 @@ def keep_receipt(plan: Plan, result: Result, recorded: Recorded) -> None:
     uri = plan.tracking.uri
     receipt = {"what": _what(plan, result), "uri": uri, "recorded": to_json(recorded)}
     write_atomically(plan.files.receipt, json.dumps(receipt, ensure_ascii=False, indent=1))
+
+
+def recorded_last(files: RunFiles) -> Recorded | None:
+    """Where a run folder was recorded last, in whichever tracker; None where it never was."""
+    try:
+        receipt = json.loads(files.receipt.read_text(encoding="utf-8"))
+        recorded = from_json(Recorded, receipt["recorded"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return recorded if isinstance(recorded, Recorded) else None
 
 
 def recorded_before(plan: Plan, result: Result) -> Recorded | None:
