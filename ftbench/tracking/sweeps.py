@@ -27,6 +27,7 @@ from ftbench.tracking.contents import SWEEP_TAG, run_link
 from ftbench.tracking.environment import redact
 from ftbench.tracking.names import MAX_PARAM, MAX_TAG, cut, metric_key
 from ftbench.tracking.note import NOTE_TAG
+from ftbench.tracking.shared_writes import set_tags
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -75,7 +76,7 @@ def open_sweep(sweep: Sweep) -> RecordedSweep:
         jobs = f"{len(sweep.jobs)} jobs" if sweep.jobs else "its jobs"
         if NOTE_TAG not in run.data.tags:
             note = "\n".join([f"{jobs} are at work; the table comes at the end.", *_command(sweep)])
-            client.set_tag(run.info.run_id, NOTE_TAG, cut(note, MAX_TAG))
+            set_tags(client, run.info.run_id, {NOTE_TAG: cut(note, MAX_TAG)})
         return _recorded(client, sweep, run)
 
 
@@ -229,7 +230,8 @@ def _log_files(client: MlflowClient, run_id: str, sweep: Sweep, table: Table) ->
             (folder / "plots").mkdir(exist_ok=True)
             (folder / "plots" / name).write_text(svg, encoding="utf-8")
         client.log_artifacts(run_id, str(folder))
-    client.set_tag(run_id, "mlflow.loggedArtifacts", json.dumps([{"path": TABLE, "type": "table"}]))
+    tables = json.dumps([{"path": TABLE, "type": "table"}])
+    set_tags(client, run_id, {"mlflow.loggedArtifacts": tables})
 
 
 def _table_json(table: Table) -> dict[str, object]:
@@ -286,7 +288,6 @@ def _link_jobs(client: MlflowClient, run: Run, sweep: Sweep, table: Table) -> li
     Returns:
         What could not be linked, one sentence each.
     """
-    from mlflow.entities import RunTag
     from mlflow.exceptions import MlflowException
 
     link = run_link(str(run.info.experiment_id), run.info.run_id)
@@ -302,7 +303,7 @@ def _link_jobs(client: MlflowClient, run: Run, sweep: Sweep, table: Table) -> li
             }
             changed = {key: text for key, text in wanted.items() if tags.get(key) != text}
             if changed:
-                client.log_batch(run_id, tags=[RunTag(k, v) for k, v in changed.items()])
+                set_tags(client, run_id, changed)
         except MlflowException as exc:
             if exc.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise

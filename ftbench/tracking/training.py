@@ -12,6 +12,7 @@ from ftbench.tracking.contents import FLAGGED_TAG, NOT_FLAGGED, TrainingRun, fla
 from ftbench.tracking.names import loss_keys, metric_key
 from ftbench.tracking.note import NOTE_TAG, RunRow, training_note
 from ftbench.tracking.scores import HEADLINE, Score, headlines, overall_status
+from ftbench.tracking.shared_writes import set_tags
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -100,7 +101,7 @@ def write_back_deltas(
     """
     if training is None or tracking.write_back == "none" or not deltas:
         return
-    from mlflow.entities import Metric, RunTag
+    from mlflow.entities import Metric
 
     if tracking.write_back == "metrics":
         step = _step(client, tracking, training)
@@ -108,7 +109,7 @@ def write_back_deltas(
         client.log_batch(training.run_id, metrics=metrics)
         return
     tags = {metric_key(f"ftbench.{key.replace('/', '.')}"): repr(v) for key, v in deltas.items()}
-    client.log_batch(training.run_id, tags=[RunTag(key, value) for key, value in tags.items()])
+    set_tags(client, training.run_id, tags)
 
 
 def _link_model(client: MlflowClient, training: TrainingRun, model_id: str, step: int) -> None:
@@ -153,7 +154,7 @@ def _write_note(client: MlflowClient, training: TrainingRun, experiment_id: str)
             return [f"{reason} ({training.run_id})."]
         if note == current:
             break
-        client.set_tag(training.run_id, NOTE_TAG, note)
+        set_tags(client, training.run_id, {NOTE_TAG: note})
     return []
 
 
