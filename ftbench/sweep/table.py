@@ -201,9 +201,7 @@ def _compared(row: Row, rows: Sequence[Row]) -> Row:
     """The row with its distance from the base model that was asked in the same way."""
     if row.job.is_base:
         return row
-    bases = [other for other in rows if other.job.is_base and other.scores]
-    alike = [base for base in bases if _other_settings(base) == _other_settings(row)]
-    base = next(iter(alike), None)
+    base = _base_job(row, rows)
     if base is None:
         return _compared_by_itself(row)
     is_whole = row.average is not None and base.average is not None
@@ -227,7 +225,9 @@ def _base_rows(rows: Sequence[Row]) -> list[Row]:
     compared: dict[str, list[tuple[Row, Deltas]]] = {}
     for row in rows:
         deltas = _deltas_of(row.job)
-        if deltas is not None and deltas.run_dir and deltas.run_dir not in own:
+        if deltas is None or _base_job(row, rows) is not None:
+            continue
+        if deltas.run_dir and deltas.run_dir not in own:
             compared.setdefault(deltas.run_dir, []).append((row, deltas))
     return [_base_row([row for row, _ in jobs], jobs[0][1]) for jobs in compared.values()]
 
@@ -255,6 +255,12 @@ def _base_row(rows: Sequence[Row], deltas: Deltas) -> Row:
     row = _row(job, settings)
     status = OK if row.average is not None else FAILED
     return dataclasses.replace(row, job=dataclasses.replace(job, status=status), is_job=False)
+
+
+def _base_job(row: Row, rows: Sequence[Row]) -> Row | None:
+    """The job that evaluated the base model in the same way."""
+    bases = [other for other in rows if other.job.is_base and other.scores]
+    return next((b for b in bases if _other_settings(b) == _other_settings(row)), None)
 
 
 def _compared_by_itself(row: Row) -> Row:

@@ -152,6 +152,9 @@ def test_a_base_that_is_a_job_has_one_row(tmp_path: Path) -> None:
     table = make_table([null, tuned])
     assert table.bases == ()
     assert table.rows[0].differences == {"gsm8k": 10.0}
+    # Nor has one that was evaluated a second time (reuse=never).
+    elsewhere = with_base(tuned, tmp_path / "again", {"gsm8k": 20.0})
+    assert make_table([null, elsewhere]).bases == ()
 
 
 def test_every_setting_has_its_own_base(tmp_path: Path) -> None:
