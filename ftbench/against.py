@@ -185,14 +185,19 @@ def deltas_from(comparison: Comparison, kind: str, run: int) -> Deltas:
     ours, theirs = comparison.runs[run].result, comparison.runs[comparison.baseline]
     names = [dataset.name for dataset in ours.datasets]
     lines = {dataset.name: dataset.line for dataset in comparison.datasets}
+    average = comparison.averages[run]
     return Deltas(
         kind=kind,
         name=theirs.model or theirs.name,
         datasets=tuple(
             _delta(lines[name], run, comparison.baseline) for name in names if name in lines
         ),
-        average=comparison.averages[run].score,
+        average=average.score,
         baseline_average=comparison.averages[comparison.baseline].score,
+        average_low=average.paired.low if average.paired else None,
+        average_high=average.paired.high if average.paired else None,
+        average_verdict=average.paired.verdict if average.paired else "",
+        average_why_not=average.unpaired_why,
         averaged=comparison.averaged,
         fingerprint=theirs.result.fingerprint,
     )

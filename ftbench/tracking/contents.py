@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ftbench.comparison.comparable import asked
+from ftbench.comparison.fitting import group_of
 from ftbench.plan import Plan
 from ftbench.provenance import searchable
 from ftbench.schema import OK, Result
 from ftbench.score_rows import flag_lines
 from ftbench.tracking.archive import fingerprint_tag
-from ftbench.tracking.baseline import GROUP_TAG, group_of
+from ftbench.tracking.baseline import ASKED_TAG, GROUP_TAG
 from ftbench.tracking.environment import redact
 from ftbench.tracking.names import (
     MAX_PARAM,
@@ -138,6 +140,7 @@ def run_tags(plan: Plan, result: Result, training: TrainingRun | None) -> dict[s
         tags[fingerprint_tag(planned.name)] = planned.fingerprint
     for dataset in result.datasets:
         tags[f"{_REUSED_TAG}{dataset.name}"] = dataset.reused_from
+        tags[f"{ASKED_TAG}{dataset.name}"] = asked(dataset)
         if dataset.status != OK:
             reason = dataset.reason
             text = (

@@ -3,6 +3,7 @@
     delta_vs_base/<dataset>         ours minus the base model's, in points
     delta_vs_base_low/<dataset>     ends of its 95 % interval
     delta_vs_base_high/<dataset>
+    delta_vs_base/avg ...           the same of the averages, where every dataset can be compared
     p_value/<dataset>               two-sided, before any correction
     p_adjusted/<dataset>            after Holm's correction over the datasets
 
@@ -93,7 +94,7 @@ def tags_of(deltas: Deltas) -> dict[str, str]:
     else:
         tags = {BASELINE_TAG: deltas.name, BASELINE_RUN_TAG: deltas.run_id or deltas.run_dir}
         prefix = _OTHER_VERDICT
-    tags |= {f"{prefix}{delta.dataset}": _verdict(delta) for delta in deltas.datasets}
+    tags |= {f"{prefix}{delta.dataset}": _verdict(delta) for delta in _logged(deltas)}
     return {metric_key(key): cut(redact(value), MAX_TAG) for key, value in tags.items()}
 
 
@@ -123,7 +124,7 @@ def _keys(deltas: Deltas) -> tuple[str, ...]:
 
 
 def _numbers(deltas: Deltas) -> Iterator[tuple[str, float]]:
-    for delta in deltas.datasets:
+    for delta in _logged(deltas):
         values = (delta.difference, delta.low, delta.high, delta.p_value, delta.p_adjusted)
         for key, value in zip(_keys(deltas), values, strict=True):
             if value is not None:
@@ -138,6 +139,12 @@ def _is_verdict(key: str, deltas: Deltas) -> bool:
     """A tag with a verdict against the same kind of baseline."""
     is_other = key.startswith(_OTHER_VERDICT)
     return is_other if deltas.kind != BASE else key.startswith(VERDICT_TAG) and not is_other
+
+
+def _logged(deltas: Deltas) -> list[Delta]:
+    """The datasets, and the average where it is over all of them, as ``bench/avg`` is."""
+    average = deltas.of_average if deltas.is_over_all else None
+    return [*deltas.datasets, *([average] if average else [])]
 
 
 def _verdict(delta: Delta) -> str:

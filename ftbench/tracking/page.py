@@ -12,13 +12,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ftbench.comparison.fitting import group_of
 from ftbench.tracking import views
 from ftbench.tracking.baseline import (
     BASE_RUN_TAG,
     DIFFERENCE_TAG,
     Comparison,
     compare,
-    group_of,
     is_evaluation,
 )
 from ftbench.tracking.names import MAX_TAG

@@ -31,6 +31,16 @@ def keep_receipt(plan: Plan, result: Result, recorded: Recorded) -> None:
     write_atomically(plan.files.receipt, json.dumps(receipt, ensure_ascii=False, indent=1))
 
 
+def recorded_last(files: RunFiles) -> Recorded | None:
+    """Where a run folder was recorded last, in whichever tracker; None where it never was."""
+    try:
+        receipt = json.loads(files.receipt.read_text(encoding="utf-8"))
+        recorded = from_json(Recorded, receipt["recorded"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return recorded if isinstance(recorded, Recorded) else None
+
+
 def recorded_before(plan: Plan, result: Result) -> Recorded | None:
     """Where a result stands already; None when it is to be recorded, or that is not certain.
 

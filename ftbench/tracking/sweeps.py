@@ -197,9 +197,9 @@ def _note(run: Run, sweep: Sweep, table: Table, view: str) -> str:
     failed = [row for row in by_number(table) if row.job.status != OK]
     tail = [""] * bool(failed) + [f"- {_plain(cut(job_line(row), 300))}" for row in failed[:20]]
     tail += _command(sweep)
-    for count in range(len(table.rows), 0, -1):
-        rows = markdown_table(table, _job_link, table.rows[:count])
-        left_out = len(table.rows) - count
+    for count in range(len(table.shown), 0, -1):
+        rows = markdown_table(table, _job_link, table.shown[:count])
+        left_out = len(table.shown) - count
         more = ["", f"… and {left_out} more: `{TABLE}`"] if left_out else []
         text = "\n".join([*head, *rows, *more, *tail])
         if len(text) <= MAX_TAG:
@@ -241,7 +241,7 @@ def _table_json(table: Table) -> dict[str, object]:
     columns = ["job", *settings, "avg", *table.datasets, *differences, "status", "error", "run"]
     data = [
         [
-            row.job.number,
+            row.job.number if row.is_job else "base",
             *(row.settings.get(key, "") for key in table.keys),
             row.average,
             *(row.scores.get(name) for name in table.datasets),
@@ -250,14 +250,14 @@ def _table_json(table: Table) -> dict[str, object]:
             row.job.error,
             row.job.run_url,
         ]
-        for row in table.rows
+        for row in table.shown
     ]
     return {"columns": columns, "data": data}
 
 
 def _plots(table: Table) -> dict[str, str]:
     """SVG texts by file name; none where nothing was scored."""
-    rows = [row for row in table.rows if row.scores]
+    rows = [row for row in table.shown if row.scores]
     if not rows:
         return {}
     models = [_scored(row, table.keys) for row in rows]

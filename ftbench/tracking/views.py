@@ -15,11 +15,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ftbench.comparison.fitting import group_of
 from ftbench.tracking import view_state
 from ftbench.tracking.baseline import (
     DIFFERENCE_TAG,
     GROUP_TAG,
-    group_of,
     headline_scores,
     is_base,
     is_evaluation,

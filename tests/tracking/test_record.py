@@ -12,6 +12,7 @@ import pytest
 from mlflow.entities import Run
 
 from ftbench import tracking
+from ftbench.comparison.comparable import asked
 from ftbench.errors import TrackingError
 from ftbench.plan import TrackingPlan
 from ftbench.schema import FAILED, PARTIAL, TIMEOUT, Reason
@@ -190,6 +191,8 @@ def test_a_benchmark_run_is_tagged_for_search(store: Store) -> None:
         "ftbench.adapter_sha256": "ad" * 32,
         "ftbench.train_run_id": trained,
         "ftbench.train_status": "FINISHED",
+        "ftbench.asked.mmlu": asked(folder.result.datasets[0]),
+        "ftbench.asked.gsm8k": asked(folder.result.datasets[1]),
         "ftbench.prompt.mmlu": "aa" * 8,
         "ftbench.prompt.gsm8k": "aa" * 8,
         "ftbench.version.opencompass": "0.5.4",
