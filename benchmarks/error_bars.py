@@ -1,8 +1,10 @@
 """Whether error bars and tests keep their promises, in simulated evaluations whose truth is known.
 
-    python benchmarks/error_bars.py [--evaluations 2000] [--seed 0] [--only intervals|pairs]
+    python benchmarks/error_bars.py [--evaluations 2000] [--seed 0] [--only PART]
 
-Intervals: how often the 95 % interval holds the true score. Pairs: how often a test finds a
+Intervals: how often the 95 % interval holds the true score. Averages: the same of the mean over
+datasets, and of its difference between two models that are alike, with how often that is called
+better or worse (5 % at most). Pairs: how often a test finds a
 difference that is not there (5 % at most), how often its interval holds the true difference, and
 how often it finds one as large as it calls detectable (80 %).
 """
@@ -18,7 +20,15 @@ from typing import Any
 
 import numpy as np
 
-from ftbench.statistics import Paired, SubsetOutcomes, paired, uncertainty
+from ftbench.statistics import (
+    Paired,
+    SubsetOutcomes,
+    mean_uncertainty,
+    paired,
+    paired_mean,
+    uncertainty,
+)
+from ftbench.statistics.values import NO_EVIDENCE
 
 Subsets = list[SubsetOutcomes]
 Random = np.random.Generator
@@ -51,6 +61,20 @@ class PairDesign:
 
 
 @dataclass(frozen=True)
+class AverageDesign:
+    """Evaluations of several datasets.
+
+    Attributes:
+        truth: The average that their intervals should hold, in percent.
+        datasets: Each gives one evaluation of its dataset.
+    """
+
+    name: str
+    truth: float
+    datasets: Sequence[Callable[[Random], Subsets]]
+
+
+@dataclass(frozen=True)
 class PairShares:
     """What became of many pairs; shares are 0 to 1.
 
@@ -69,11 +93,13 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.partition("\n\n")[0])
     parser.add_argument("--evaluations", type=int, default=2000)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--only", choices=("intervals", "pairs"))
+    parser.add_argument("--only", choices=("intervals", "pairs", "averages"))
     options = parser.parse_args()
-    if options.only != "pairs":
+    if options.only in (None, "intervals"):
         _print_intervals(options.evaluations, options.seed)
-    if options.only != "intervals":
+    if options.only in (None, "averages"):
+        _print_averages(options.evaluations, options.seed)
+    if options.only in (None, "pairs"):
         _print_pairs(options.evaluations, options.seed)
 
 
@@ -85,6 +111,46 @@ def _print_intervals(count: int, seed: int) -> None:
         covered, above, below = coverage(design, count, seed)
         shares = "".join(f"{100 * share:>8.1f} %" for share in (covered, above, below))
         print(f"{design.name:<52}{shares}", flush=True)
+
+
+def _print_averages(count: int, seed: int) -> None:
+    print(f"\n95 % intervals of averages over datasets, {count} evaluations each\n")
+    heads = ("coverage", "too high", "too low")
+    print(f"{'design':<52}" + "".join(f"{head:>10}" for head in heads))
+    for design in average_designs():
+        shares = average_coverage(design, count, seed)
+        print(f"{design.name:<52}" + "".join(f"{100 * s:>8.1f} %" for s in shares), flush=True)
+    print(f"\ndifferences of averages between two models, {count} pairs each\n")
+    print(f"{'design':<52}{'coverage':>10}{'found':>10}   at no difference")
+    for name, draws in average_pair_designs().items():
+        shares = average_pair_shares(draws, count, seed)
+        print(f"{name:<52}" + "".join(f"{100 * s:>8.1f} %" for s in shares), flush=True)
+
+
+def average_coverage(design: AverageDesign, count: int, seed: int) -> tuple[float, float, float]:
+    """How often an average's interval holds the truth, lies above it, and lies below it."""
+    rng = np.random.default_rng(seed)
+    above = below = 0
+    for _ in range(count):
+        drawn = [draw(rng) for draw in design.datasets]
+        parts = [(str(i), _score(own), uncertainty(own)) for i, own in enumerate(drawn)]
+        found = mean_uncertainty(parts)
+        assert found.low is not None and found.high is not None, found.why_not
+        above += found.low > design.truth
+        below += found.high < design.truth
+    return 1 - (above + below) / count, above / count, below / count
+
+
+def average_pair_shares(
+    draws: Sequence[Callable[[Random, float], tuple[Subsets, Subsets]]], count: int, seed: int
+) -> tuple[float, float]:
+    """How often the interval holds no difference where there is none, and how often it is told."""
+    rng = np.random.default_rng(seed)
+    made = [paired_mean([paired(*draw(rng, 0.0), seed) for draw in draws]) for _ in range(count)]
+    return (
+        fmean(mean.low <= 0 <= mean.high for mean in made),
+        fmean(mean.verdict != NO_EVIDENCE for mean in made),
+    )
 
 
 def _print_pairs(count: int, seed: int) -> None:
@@ -159,6 +225,50 @@ def interval_designs() -> list[Design]:
     return [*single, *strata, *repeated, *partial, *clusters, weighted]
 
 
+def average_designs() -> list[AverageDesign]:
+    """Averages over datasets of unlike sizes, kinds and scores."""
+    mmlu, gsm8k = _topics(57, 0.62, 15.0), (1319, 0.55)
+    arc = [(1172, 0.62), (2376, 0.81)]
+    return [
+        AverageDesign(
+            "2 datasets: 57 topics, 1319 rows", (62.0 + 55.0) / 2, [mmlu, _flat([gsm8k])]
+        ),
+        AverageDesign(
+            "2 datasets: 50 rows each, 50 % and 90 %",
+            70.0,
+            [_flat([(50, 0.5)]), _flat([(50, 0.9)])],
+        ),
+        AverageDesign(
+            "2 datasets: 1319 rows, 50 rows of 2 %", 28.5, [_flat([gsm8k]), _flat([(50, 0.02)])]
+        ),
+        AverageDesign(
+            "3 datasets: 10 topics, 2 strata, 200 rows x 4",
+            (62.0 + _truth(arc) + 200 / 3) / 3,
+            [_topics(10, 0.62, 15.0), _flat(arc), _repeated(200, 60, 30)],
+        ),
+        AverageDesign(
+            "6 datasets of 164 to 1319 rows, 2 to 98 %",
+            100 * fmean(p for _, p in _SIX),
+            [_flat([part]) for part in _SIX],
+        ),
+    ]
+
+
+def average_pair_designs() -> dict[
+    str, Sequence[Callable[[Random, float], tuple[Subsets, Subsets]]]
+]:
+    """Two models that are alike, by name of the design."""
+    return {
+        "2 datasets: 57 topics of 40 rows, 1319 rows": [_pair([40] * 57), _pair([1319])],
+        "2 datasets: 50 rows each": [_pair([50]), _pair([50])],
+        "3 datasets: 10 topics, 2 strata, 200 rows x 4": [
+            _pair([60] * 10),
+            _pair([300, 600]),
+            _pair([200], repeats=4),
+        ],
+    }
+
+
 def pair_designs() -> list[PairDesign]:
     """The pairs that are tested; answers to one row depend on its difficulty in both models."""
     return [
@@ -170,6 +280,14 @@ def pair_designs() -> list[PairDesign]:
         PairDesign("57 topics of 40 rows, no spread", _pair([40] * 57)),
         PairDesign("57 topics of 40 rows, differences spread", _pair([40] * 57, spread=4.0)),
     ]
+
+
+_SIX = ((164, 0.35), (500, 0.02), (817, 0.5), (1000, 0.98), (1172, 0.62), (1319, 0.8))
+"""Rows of single-subset datasets, and their shares of right answers."""
+
+
+def _score(subsets: Subsets) -> float:
+    return math.fsum(subset.weight * float(subset.values.mean()) for subset in subsets)
 
 
 def _truth(parts: Sequence[tuple[int, float]]) -> float:

@@ -60,12 +60,18 @@ def deltas_of(
     return deltas
 
 
-def no_deltas(plan: Plan, kind: str, name: str, why_not: str) -> Deltas:
+def no_deltas(plan: Plan, kind: str, name: str, why_not: str, *, is_itself: bool = False) -> Deltas:
     """Says in the run folder why there is no difference.
+
+    Args:
+        plan: Of the evaluation.
+        kind, name: What the baseline is, or was to be.
+        why_not: Why.
+        is_itself: The model is the baseline that others are measured from.
 
     Side effects: writes ``baseline.json``.
     """
-    deltas = Deltas(kind, name, why_not)
+    deltas = Deltas(kind, name, why_not, is_itself=is_itself)
     if plan.files.root.is_dir():
         write_deltas(plan.files, deltas)
     return deltas
@@ -179,14 +185,19 @@ def deltas_from(comparison: Comparison, kind: str, run: int) -> Deltas:
     ours, theirs = comparison.runs[run].result, comparison.runs[comparison.baseline]
     names = [dataset.name for dataset in ours.datasets]
     lines = {dataset.name: dataset.line for dataset in comparison.datasets}
+    average = comparison.averages[run]
     return Deltas(
         kind=kind,
         name=theirs.model or theirs.name,
         datasets=tuple(
             _delta(lines[name], run, comparison.baseline) for name in names if name in lines
         ),
-        average=comparison.averages[run].score,
+        average=average.score,
         baseline_average=comparison.averages[comparison.baseline].score,
+        average_low=average.paired.low if average.paired else None,
+        average_high=average.paired.high if average.paired else None,
+        average_verdict=average.paired.verdict if average.paired else "",
+        average_why_not=average.unpaired_why,
         averaged=comparison.averaged,
         fingerprint=theirs.result.fingerprint,
     )

@@ -33,6 +33,7 @@ from ftbench.errors import (
     TrackingError,
 )
 from ftbench.fingerprints import model_parts
+from ftbench.gate import never_decided
 from ftbench.host import command_of_base
 from ftbench.model_source import base_source
 from ftbench.outcome import Outcome
@@ -45,6 +46,7 @@ from ftbench.tracking.reading import read_folder
 from ftbench.workspace import check_writable, find_run
 
 _NO_ADAPTER = "without an adapter this is the base model itself; baseline=RUN names another one"
+_BASE_OF_SWEEP = "this is the base model itself, which the adapters of this sweep are measured from"
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ class Baseline:
         problems: Why it cannot be one.
         ready: What the base model's plan is made from.
         theirs: The run that was named.
+        is_itself: The model is the baseline that others are measured from.
     """
 
     kind: str = NONE
@@ -66,6 +69,7 @@ class Baseline:
     problems: tuple[Problem, ...] = ()
     ready: Ready | None = None
     theirs: Evaluated | None = None
+    is_itself: bool = False
 
     def describe(self) -> list[str]:
         """What a launch would do about it, one line each."""
@@ -105,7 +109,7 @@ def find_baseline(ready: Ready, plan: Plan) -> Baseline:
         return Baseline()
     if wanted == BASE:
         if plan.model.adapter is None:
-            return Baseline(BASE, why_not=_NO_ADAPTER)
+            return _no_adapter(ready, plan)
         return _find_base(ready, plan)
     if wanted == BEST:
         return Baseline(BEST, ready=ready)
@@ -152,7 +156,8 @@ def _compare(
     if not why_not and not any(d.status == OK for d in result.datasets):
         why_not = "no dataset of this evaluation is complete"
     if why_not:
-        return no_deltas(plan, baseline.kind, baseline.name, why_not), EXIT_OK
+        itself = baseline.is_itself
+        return no_deltas(plan, baseline.kind, baseline.name, why_not, is_itself=itself), EXIT_OK
     if baseline.kind == BASE:
         return _compare_with_base(baseline, own, evaluate)
     theirs = baseline.theirs
@@ -175,7 +180,9 @@ def _compare_with_base(
     found = ready.found(plan)
     is_known = found is not None and found.is_complete
     if not is_known and not _ended_well(own):
-        why = "this evaluation is not complete; the same command goes on, then with the base model"
+        is_interrupted = own.exit_code == EXIT_INTERRUPTED
+        why = "interrupted" if is_interrupted else "this evaluation is not complete"
+        why += "; the same command goes on, then with the base model"
         return no_deltas(own.plan, BASE, baseline.name, why), EXIT_OK
     experiment_id = own.pointers.experiment_id
     stands = tracking.recorded_anyhow(plan, experiment_id) if is_known else None
@@ -192,6 +199,14 @@ def _compare_with_base(
     evaluated = read_folder(base.plan.run_dir)
     deltas = deltas_of(own.plan, BASE, evaluated, base.pointers.run_id, base.pointers.run_url)
     return deltas, _code(base)
+
+
+def _no_adapter(ready: Ready, plan: Plan) -> Baseline:
+    """A base model, or a full fine-tune of one that is not known: which, nobody can tell."""
+    if ready.host.is_base_of_sweep:
+        return Baseline(BASE, why_not=_BASE_OF_SWEEP, is_itself=True)
+    undecided = never_decided(ready.config.gate, [dataset.name for dataset in plan.datasets])
+    return Baseline(BASE, why_not=_NO_ADAPTER, problems=tuple(undecided))
 
 
 def _find_base(ready: Ready, plan: Plan) -> Baseline:

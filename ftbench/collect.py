@@ -43,7 +43,7 @@ from ftbench.schema import (
     write_atomically,
     write_result,
 )
-from ftbench.score_rows import ScoreRow, dataset_rows, subset_rows
+from ftbench.score_rows import ScoreRow, average_row, dataset_rows, subset_rows
 from ftbench.validity import flagged
 
 _MEANINGS = {
@@ -168,7 +168,8 @@ def failed_result(plan: Plan, reason: Reason) -> Result:
 def summary_csv(result: Result) -> str:
     """The summary as CSV; scores are not rounded.
 
-    One row per dataset, then its groups, then its subsets where there are several.
+    One row per dataset, then its groups, then its subsets where there are several; last the average
+    over several datasets.
     """
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
@@ -179,6 +180,8 @@ def summary_csv(result: Result) -> str:
         abbrs = (subset.abbr for subset in dataset.subsets)
         pairs = zip(subset_rows(dataset), abbrs, strict=False)
         rows.writerows(_csv_row(row, abbr) for row, abbr in pairs)
+    if (average := average_row(result)) is not None:
+        rows.writerow(_csv_row(average, average.name))
     return text.getvalue()
 
 

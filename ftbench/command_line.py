@@ -35,12 +35,13 @@ from ftbench.explain import explain
 from ftbench.host import read_host
 from ftbench.launchers import register_resolvers
 from ftbench.null_adapter import base_for_null
+from ftbench.outcome import Outcome
 from ftbench.paths import conf_dir
 from ftbench.plan import TrackingPlan
 from ftbench.planning import plan_tracking
 from ftbench.printing import say
 from ftbench.process import stop_on_signals
-from ftbench.sweep import Job, Sweep
+from ftbench.sweep import Job, Sweep, is_base_of_others, read_sweep
 from ftbench.sweep_driver import announce, conclude, running_sweep
 from ftbench.tracking import export_credentials
 from ftbench.training_command import without_secrets
@@ -209,6 +210,7 @@ def _run_sweep(command: tuple[str, ...]) -> int:
                 _run_hydra(_sweep_job)
         except KeyboardInterrupt:
             is_interrupted = True
+            say(console, "interrupted; the same command goes on with the sweep")
         except Exception:
             # A launcher that broke down; how far its jobs came is in their files.
             is_broken = True
@@ -241,12 +243,18 @@ def _sweep_job(cfg: DictConfig, codes: list[int]) -> None:
     overrides = without_secrets(hydra_cfg.overrides.task, host.secrets.values())
     # In a launcher's own process the command line is the launcher's.
     host = dataclasses.replace(host, command=("python", "-m", "ftbench.run", *overrides))
+    folder, number = Path(hydra_cfg.sweep.dir), int(hydra_cfg.job.num)
     job = Job(
-        number=int(hydra_cfg.job.num),
+        number=number,
         overrides=overrides,
         sweep_id=str(OmegaConf.select(cfg, "tracking.sweep_id") or ""),
     )
-    run_job(Path(hydra_cfg.sweep.dir), job, lambda: evaluate(to_config(cfg), host))
+
+    def run() -> Outcome:
+        is_base = is_base_of_others(read_sweep(folder), number)
+        return evaluate(to_config(cfg), dataclasses.replace(host, is_base_of_sweep=is_base))
+
+    run_job(folder, job, run)
 
 
 def _say(text: str) -> None:

@@ -20,7 +20,7 @@ from ftbench.comparison.as_json import comparison_json
 from ftbench.comparison.markdown import comparison_markdown
 from ftbench.comparison.terminal import print_comparison
 from ftbench.errors import EXIT_OK, ComparisonError, FtbenchError, Problem
-from ftbench.references import Finder, Named, find_runs, make_finder
+from ftbench.references import Finder, Named, add_finder_options, find_runs, make_finder
 from ftbench.schema import write_atomically
 from ftbench.tracking.comparisons import record_comparison
 from ftbench.tracking.store import ui_command
@@ -173,13 +173,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="RUN",
         help="differences start from it; default: the base model's run among them, else the first",
     )
-    parser.add_argument(
-        "--tracking-uri",
-        metavar="URI",
-        help="tracking server or sqlite URI; default: MLFLOW_TRACKING_URI, else "
-        "sqlite:///mlflow.db here",
-    )
-    parser.add_argument("--experiment", metavar="NAME", help="where names are looked for")
+    add_finder_options(parser)
     parser.add_argument(
         "--no-record",
         action="store_true",

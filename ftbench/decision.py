@@ -11,8 +11,15 @@ from ftbench.schema import to_json
 PASS = "PASS"
 BREACH = "BREACH"
 INCONCLUSIVE = "INCONCLUSIVE"
+NOT_APPLICABLE = "NOT APPLICABLE"
+"""A limit on drops, and the model that drops are measured from: neither kept nor broken."""
 
-EXIT_CODES = {PASS: EXIT_OK, BREACH: EXIT_BREACH, INCONCLUSIVE: EXIT_INCONCLUSIVE}
+EXIT_CODES = {
+    PASS: EXIT_OK,
+    BREACH: EXIT_BREACH,
+    INCONCLUSIVE: EXIT_INCONCLUSIVE,
+    NOT_APPLICABLE: EXIT_OK,
+}
 
 SCHEMA_VERSION = 1
 
@@ -29,7 +36,7 @@ class Check:
         dataset: Name of the dataset.
         tier: Of its rule.
         limit: In words, such as ``floor 60`` or ``at most 2 below the baseline``.
-        outcome: PASS, BREACH or INCONCLUSIVE.
+        outcome: PASS, BREACH, INCONCLUSIVE or NOT_APPLICABLE.
         found: What stands against it, such as ``62.31 [60.42, 64.20]``, or why nothing does.
     """
 
@@ -51,8 +58,8 @@ class Decision:
 
     Attributes:
         policy: Its name.
-        outcome: PASS, BREACH or INCONCLUSIVE.
-        reasons: Why it is not PASS, one sentence each.
+        outcome: PASS, BREACH or INCONCLUSIVE; NOT_APPLICABLE where no limit applies to the model.
+        reasons: Why it is not PASS, and which limits do not apply, one sentence each.
         checks: Every limit.
         baseline: What the drops are measured from, in words; empty without one.
     """
@@ -66,6 +73,16 @@ class Decision:
     @property
     def is_pass(self) -> bool:
         return self.outcome == PASS
+
+    @property
+    def is_refusal(self) -> bool:
+        """A limit that applies is broken, or not decided."""
+        return self.outcome in (BREACH, INCONCLUSIVE)
+
+    @property
+    def is_whole(self) -> bool:
+        """Every limit of the policy applied to this model."""
+        return all(check.outcome != NOT_APPLICABLE for check in self.checks)
 
 
 def decision_lines(decision: Decision) -> list[str]:

@@ -5,6 +5,7 @@ Where there is no difference or no test of it, the reason stands in its place.
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 from rich.box import SIMPLE_HEAD
@@ -21,7 +22,7 @@ _STYLES = {"better": "green", "worse": "red"}
 def points(value: float, digits: int = 1) -> str:
     """A difference in points with its sign."""
     zero = f"±{0:.{digits}f}"
-    return zero if round(value, digits) == 0 else f"{value:+.{digits}f}".replace("-", "−")
+    return zero if round(value, digits) == 0 else f"{value:+.{digits}f}"
 
 
 def interval(delta: Delta, digits: int = 1) -> str:
@@ -43,10 +44,23 @@ def delta_lines(deltas: Deltas) -> list[str]:
         return [f"Against {deltas.title}: no difference: {deltas.why_not}"]
     lines = [f"Against {deltas.title}:"]
     lines += [f"  {delta.dataset}: {_line(delta)}" for delta in deltas.datasets]
-    if deltas.difference is not None and len(deltas.averaged) > 1:
-        lines += [f"  average of {len(deltas.averaged)}: {points(deltas.difference)}"]
+    if (average := _average(deltas)) is not None:
+        lines += [f"  {average.dataset}: {_line(average)}"]
     lines += [f"  {line}" for line in (deltas.why_not, *deltas.notes) if line]
     return lines
+
+
+def _average(deltas: Deltas) -> Delta | None:
+    """The average where it is over several datasets, named by their number."""
+    found = deltas.of_average
+    if found is None or len(deltas.averaged) < 2:
+        return None
+    return dataclasses.replace(found, dataset=f"average of {len(deltas.averaged)}")
+
+
+def _rows(deltas: Deltas) -> list[Delta]:
+    average = _average(deltas)
+    return [*deltas.datasets, *([average] if average else [])]
 
 
 def _line(delta: Delta) -> str:
@@ -58,7 +72,7 @@ def _line(delta: Delta) -> str:
 
 
 def delta_table(deltas: Deltas) -> Table:
-    """A row per dataset: both scores, the difference with its interval, the verdict."""
+    """A row per dataset and the average: both scores, the difference and interval, the verdict."""
     table = Table(
         title=f"against {deltas.title}",
         title_justify="left",
@@ -68,7 +82,7 @@ def delta_table(deltas: Deltas) -> Table:
     )
     for head in _HEADS:
         table.add_column(head, justify="left" if head in _LEFT else "right")
-    for delta in deltas.datasets:
+    for delta in _rows(deltas):
         *cells, last = _cells(delta)
         table.add_row(*map(Text, cells), Text(last, style=_STYLES.get(delta.verdict, "")))
     return table
@@ -80,7 +94,7 @@ def delta_markdown(deltas: Deltas) -> list[str]:
     if deltas.datasets:
         lines += ["| " + " | ".join(_HEADS) + " |"]
         lines += ["|" + "|".join("---" if head in _LEFT else "---:" for head in _HEADS) + "|"]
-        lines += ["| " + " | ".join(map(_cell, _cells(delta))) + " |" for delta in deltas.datasets]
+        lines += ["| " + " | ".join(map(_cell, _cells(delta))) + " |" for delta in _rows(deltas)]
         lines += [""]
     if deltas.why_not:
         lines += [f"- No difference: {deltas.why_not}" if not deltas.datasets else deltas.why_not]
@@ -99,6 +113,10 @@ def baseline_json(deltas: Deltas | None) -> dict[str, Any] | None:
         "run_dir": deltas.run_dir or None,
         "average": deltas.baseline_average,
         "average_delta": deltas.difference,
+        "average_delta_low": deltas.average_low,
+        "average_delta_high": deltas.average_high,
+        "average_verdict": deltas.average_verdict or None,
+        "average_verdict_why_not": deltas.average_why_not or None,
         "averaged_over": list(deltas.averaged),
         "why_not": deltas.why_not or None,
     }

@@ -64,12 +64,17 @@ class Deltas:
         notes: What a reader should know of the comparison, one sentence each.
         datasets: In the model's order.
         average, baseline_average: Over the datasets that both have alike; None where there is none.
+        average_low, average_high: Ends of the 95 % interval of their difference; None where one of
+            these datasets was not tested.
+        average_verdict: As of a dataset; empty where one of them was not tested.
+        average_why_not: Which one and why, or empty.
         averaged: Names of these datasets.
         run_dir: The baseline's run folder; empty where it was read from a tracker alone.
         run_id, run_url: Its benchmark run; empty where it is not recorded.
         fingerprint: Of the baseline's evaluation.
         source: Identifies what was compared, so that it is not done twice.
         recorded_in: Where this is recorded already, or empty.
+        is_itself: The model is the baseline that others are measured from.
     """
 
     kind: str
@@ -79,6 +84,10 @@ class Deltas:
     datasets: tuple[Delta, ...] = ()
     average: float | None = None
     baseline_average: float | None = None
+    average_low: float | None = None
+    average_high: float | None = None
+    average_verdict: str = ""
+    average_why_not: str = ""
     averaged: tuple[str, ...] = ()
     run_dir: str = ""
     run_id: str = ""
@@ -86,6 +95,7 @@ class Deltas:
     fingerprint: str = ""
     source: str = ""
     recorded_in: str = ""
+    is_itself: bool = False
 
     @property
     def title(self) -> str:
@@ -99,6 +109,27 @@ class Deltas:
         if self.average is None or self.baseline_average is None:
             return None
         return self.average - self.baseline_average
+
+    @property
+    def of_average(self) -> Delta | None:
+        """The averages like a dataset's scores; None where there is none."""
+        if self.difference is None:
+            return None
+        return Delta(
+            dataset="avg",
+            score=self.average,
+            baseline_score=self.baseline_average,
+            difference=self.difference,
+            low=self.average_low,
+            high=self.average_high,
+            verdict=self.average_verdict,
+            why_not=self.average_why_not,
+        )
+
+    @property
+    def is_over_all(self) -> bool:
+        """Whether the averages are over every dataset of the model."""
+        return set(self.averaged) == {delta.dataset for delta in self.datasets}
 
     def of(self, dataset: str) -> Delta | None:
         """The entry of a dataset."""

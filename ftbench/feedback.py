@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from ftbench.average import average_uncertainty
 from ftbench.canary_words import changed_fraction
 from ftbench.decision import Decision
 from ftbench.delta_text import baseline_json, delta_json
 from ftbench.deltas import Deltas
 from ftbench.error_samples import ErrorSamples
-from ftbench.schema import Canary, DatasetResult, Result, to_json
+from ftbench.schema import Canary, DatasetResult, Result, Uncertainty, to_json
 from ftbench.score_rows import ScoreRow, dataset_rows, flag_lines
 
 FEEDBACK_VERSION = 2
@@ -18,8 +19,8 @@ FEEDBACK_VERSION = 2
 
 
 def final_decision(result: Result, decision: Decision | None) -> bool:
-    """Whether a model may go on: every dataset is ok, and a gate, where one was chosen, passed."""
-    return result.is_complete and (decision is None or decision.is_pass)
+    """Whether a model may go on: every dataset is ok, and no gate refuses it."""
+    return result.is_complete and not (decision is not None and decision.is_refusal)
 
 
 def feedback_json(
@@ -44,6 +45,7 @@ def feedback_json(
         "fingerprint": result.fingerprint,
         "model": result.model_abbr,
         "average": result.average,
+        "average_uncertainty": _uncertainty_json(average_uncertainty(result)),
         "failure": to_json(result.failure) if result.failure else None,
         "canary": _canary_json(result.model.canary),
         "flags": flag_lines(result.datasets),
@@ -89,10 +91,14 @@ def _dataset_json(dataset: DatasetResult) -> dict[str, Any]:
     }
 
 
+def _uncertainty_json(found: Uncertainty | None) -> Any:
+    return to_json(found) if found else None
+
+
 def _score_json(row: ScoreRow) -> dict[str, Any]:
     return {
         "score": row.score,
-        "uncertainty": to_json(row.uncertainty) if row.uncertainty else None,
+        "uncertainty": _uncertainty_json(row.uncertainty),
         "weighted_score": row.weighted_score,
         "metric": row.metric,
         "label": row.label,

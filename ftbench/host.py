@@ -38,6 +38,8 @@ class Host:
         hub_url: Server of the hub (HF_ENDPOINT).
         tracker_secrets: MLflow's own password and token, to keep them out of what is written.
         home_data_dir: Where OpenCompass by itself keeps data; looked through after ``data_dir``.
+        is_base_of_sweep: Other jobs of this sweep have adapters of the model of this one, and are
+            asked the same.
     """
 
     cwd: Path
@@ -54,6 +56,7 @@ class Host:
     hub_url: str = "https://huggingface.co"
     home_data_dir: Path | None = None
     tracker_secrets: tuple[str, ...] = field(default=(), repr=False)
+    is_base_of_sweep: bool = False
 
     @property
     def known_secrets(self) -> tuple[str, ...]:

@@ -23,6 +23,7 @@ from ftbench.errors import (
     Problem,
     TrackingError,
 )
+from ftbench.host import command_line
 from ftbench.live import live_progress
 from ftbench.outcome import Outcome
 from ftbench.plan import Plan, write_plan
@@ -80,6 +81,7 @@ def evaluate_planned(
     write_reports(plan, result)
     pointers, recorded = _record(plan, result, is_found=launch is None)
     exit_code = _exit_code(launch or Launch(FINISHED), result) or recorded
+    exit_code = EXIT_INTERRUPTED if recorded == EXIT_INTERRUPTED else exit_code
     return Outcome(plan, result, pointers, exit_code)
 
 
@@ -135,6 +137,11 @@ def _record(plan: Plan, result: Result, is_found: bool) -> tuple[Pointers, int]:
         recorded = recorded or tracking.record(plan, result, is_found)
     except TrackingError as exc:
         return Pointers(notes=(str(exc),)), exc.exit_code
+    except KeyboardInterrupt:
+        told = "interrupted while they were recorded; the scores are safe on disk"
+        return Pointers(
+            notes=(f"{told}. To go on: {command_line(plan.command)}",)
+        ), EXIT_INTERRUPTED
     pointers = Pointers(
         run_url=recorded.run_url,
         view_url=recorded.view_url,

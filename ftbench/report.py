@@ -26,13 +26,16 @@ from ftbench.printing import say
 from ftbench.schema import OK, TIMEOUT, DatasetResult, Reason, Result, write_atomically
 from ftbench.score_rows import (
     ANSWERS,
+    AVERAGE,
     DATASET,
+    GROUP,
     INDENT,
     INTERVAL,
     ScoreRow,
+    average_row,
     cells,
-    dataset_rows,
     flag_lines,
+    result_rows,
     subset_rows,
 )
 from ftbench.validity import notes
@@ -118,18 +121,20 @@ def score_tables(result: Result, width: int) -> list[Table]:
     if Console(width=_MAX_WIDTH).measure(whole).maximum <= width:
         return [whole]
     answers = _table(("answers", *ANSWERS), "")
-    for row in _rows(result):
-        answers.add_row(_indented(row), *cells(row).answers, style=_style(row))
+    for row in result_rows(result):
+        if row.kind != AVERAGE:
+            answers.add_row(_indented(row), *cells(row).answers, style=_style(row))
     return [_score_table(result, has_answers=False), answers]
 
 
 def _score_table(result: Result, has_answers: bool) -> Table:
-    """A row per dataset, below it the mean weighted by samples and the groups."""
+    """A row per dataset, below it the mean weighted by samples and the groups; last the average."""
     middle = ANSWERS if has_answers else ()
-    bars = (INTERVAL,) if _has_bars(_rows(result)) else ()
+    rows = result_rows(result)
+    bars = (INTERVAL,) if _has_bars(rows) else ()
     heads = ("dataset", "score", *bars, "what it is", "samples", *middle, "status")
     table = _table(heads, result.model_abbr)
-    for row in _rows(result):
+    for row in rows:
         own = cells(row)
         answers = own.answers if has_answers else ()
         status = Text(own.status, style=_STYLES.get(own.status, ""))
@@ -154,10 +159,6 @@ def _table(heads: Sequence[str], title: str) -> Table:
     return table
 
 
-def _rows(result: Result) -> list[ScoreRow]:
-    return [row for dataset in result.datasets for row in dataset_rows(dataset)]
-
-
 def _has_bars(rows: Sequence[ScoreRow]) -> bool:
     return any(cells(row).interval for row in rows)
 
@@ -167,7 +168,7 @@ def _indented(row: ScoreRow) -> str:
 
 
 def _style(row: ScoreRow) -> str:
-    return "" if row.kind == DATASET else "dim"
+    return "dim" if row.kind == GROUP else ""
 
 
 def markdown(
@@ -179,7 +180,7 @@ def markdown(
 ) -> str:
     """The report as Markdown."""
     lines = [f"# {plan.model_abbr}", ""]
-    lines += _markdown_table("dataset", _rows(result))
+    lines += _markdown_table("dataset", result_rows(result))
     lines += ["", "```", feedback(result, deltas, decision), "```", ""]
     lines += [f"- {line}" for line in details(plan, result)]
     lines += [f"- {line}" for line in _links(pointers)]
@@ -258,7 +259,18 @@ def _notes(result: Result) -> list[str]:
     reused = [
         f"{d.name}: reused, evaluated in {d.reused_from}" for d in result.datasets if d.reused_from
     ]
-    return reused + [f"{d.name}: {note}" for d in result.datasets for note in notes(d.subsets)]
+    found = [f"{d.name}: {note}" for d in result.datasets for note in notes(d.subsets)]
+    return [*reused, *found, *_average_notes(result)]
+
+
+def _average_notes(result: Result) -> list[str]:
+    """Why the average has no interval, where datasets have some."""
+    average = average_row(result)
+    if average is None or average.uncertainty is None or not average.uncertainty.why_not:
+        return []
+    if all(d.uncertainty is None or d.uncertainty.low is None for d in result.datasets):
+        return []
+    return [f"avg has no interval: {average.uncertainty.why_not}"]
 
 
 def _going_on(plan: Plan, result: Result) -> list[str]:

@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 
 from rich.console import Console
@@ -81,7 +82,8 @@ def evaluate(config: Config, host: Host | None = None, console: Console | None =
     console = console or Console()
     if config.training.command is not None:
         return _train_and_evaluate(config, host, console)
-    return _evaluate(config, host, console)
+    with _saying_how_to_go_on(host, console):
+        return _evaluate(config, host, console)
 
 
 def _train_and_evaluate(config: Config, host: Host, console: Console) -> Outcome:
@@ -93,12 +95,8 @@ def _train_and_evaluate(config: Config, host: Host, console: Console) -> Outcome
     if config.dry_run:
         return _show_plan(plan, ready, baseline, runtime, console, training.describe())
     try:
-        if plan.datasets:
-            others = (*ready.judge_problems(), *baseline.problems)
-            preflight(plan, ready.source, ready.chosen, runtime, others, trains_first=True)
-            runtime.prepare(plan, partial(say, console))
-        elif ready.source.problems:
-            raise PreflightError(ready.source.problems)
+        with _saying_how_to_go_on(host, console):
+            _prepare(plan, ready, baseline, runtime, console)
         trained = _train(training, plan, host, console)
     except LaunchError as exc:
         _print_not_started(plan, exc, console)
@@ -111,6 +109,18 @@ def _train_and_evaluate(config: Config, host: Host, console: Console) -> Outcome
         if outcome is None or outcome.exit_code:
             say(console, f"The training is done. To go on without it: {command_line(host.command)}")
     return outcome
+
+
+def _prepare(
+    plan: Plan, ready: Ready, baseline: Baseline, runtime: Runtime, console: Console
+) -> None:
+    """What can be checked and brought before a training."""
+    if plan.datasets:
+        others = (*ready.judge_problems(), *baseline.problems)
+        preflight(plan, ready.source, ready.chosen, runtime, others, trains_first=True)
+        runtime.prepare(plan, partial(say, console))
+    elif ready.source.problems:
+        raise PreflightError(ready.source.problems)
 
 
 def _train(training: Training, plan: Plan, host: Host, console: Console) -> Trained:
@@ -190,6 +200,17 @@ def _evaluate_base(ready: Ready, plan: Plan, console: Console) -> Outcome:
         assert base.result is not None
         write_reports(base.plan, base.result, base.pointers)
     return base
+
+
+@contextmanager
+def _saying_how_to_go_on(host: Host, console: Console) -> Iterator[None]:
+    """Ends what Ctrl-C ends with a sentence, wherever it was."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        command = command_line(without_secrets(host.command, host.secrets.values()))
+        say(console, f"interrupted; what is finished is kept. To go on: {command}")
+        raise
 
 
 def _print_not_started(plan: Plan, error: LaunchError, console: Console) -> None:

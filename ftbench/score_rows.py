@@ -9,7 +9,8 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
-from ftbench.aggregates import group_subsets, mean_name
+from ftbench.aggregates import MIXED, group_subsets, mean_name
+from ftbench.average import average_uncertainty
 from ftbench.schema import (
     FAILED,
     OK,
@@ -17,6 +18,7 @@ from ftbench.schema import (
     DatasetResult,
     GroupResult,
     Reason,
+    Result,
     SubsetResult,
     Uncertainty,
 )
@@ -25,6 +27,7 @@ from ftbench.validity import Count, Validity, labels, validity_of
 DATASET = "dataset"
 GROUP = "group"
 SUBSET = "subset"
+AVERAGE = "average"
 
 MARK = "*"
 """Stands behind a score that is flagged; the sentences stand below."""
@@ -45,8 +48,8 @@ class ScoreRow:
     """One score with what a reader needs to judge it.
 
     Attributes:
-        kind: ``dataset``, ``group`` or ``subset``.
-        name: Of the dataset, group or subset.
+        kind: ``dataset``, ``group``, ``subset`` or ``average``.
+        name: Of the dataset, group or subset; ``avg``.
         depth: 1 for a group, 2 for a group inside it and so on, else 0.
         weighted_score: Mean weighted by samples; None for a single subset.
         aggregation: How score came about, such as ``mean of 57 subsets``.
@@ -107,11 +110,47 @@ def dataset_rows(dataset: DatasetResult) -> list[ScoreRow]:
     return rows
 
 
+def result_rows(result: Result) -> list[ScoreRow]:
+    """All datasets with their groups, and below them the average."""
+    rows = [row for dataset in result.datasets for row in dataset_rows(dataset)]
+    average = average_row(result)
+    return rows if average is None else [*rows, average]
+
+
 def subset_rows(dataset: DatasetResult) -> list[ScoreRow]:
     """The subsets, where there are several."""
     if len(dataset.subsets) < 2:
         return []
     return [_subset_row(subset) for subset in dataset.subsets]
+
+
+def average_row(result: Result) -> ScoreRow | None:
+    """The mean over the datasets that are ok; None where fewer than two are."""
+    done = [d for d in result.datasets if d.status == OK and d.score is not None]
+    if len(done) < 2:
+        return None
+    subsets = [subset for dataset in done for subset in dataset.subsets]
+    metrics = {dataset.metric for dataset in done}
+    is_whole = len(done) == len(result.datasets)
+    over = "" if is_whole else f" of {len(result.datasets)}"
+    aggregation = f"mean of {len(done)}{over} datasets"
+    return ScoreRow(
+        AVERAGE,
+        "avg",
+        depth=0,
+        score=result.average,
+        weighted_score=None,
+        metric=metrics.pop() if len(metrics) == 1 else MIXED,
+        aggregation=aggregation,
+        what=aggregation,
+        completed=sum(s.completed for s in subsets),
+        expected=sum(s.expected for s in subsets),
+        # What the answers are like is a dataset's own matter.
+        validity=validity_of([]),
+        status=OK if is_whole else PARTIAL,
+        flags=tuple(f"{d.name}: {flag}" for d in done for flag in d.flags),
+        uncertainty=average_uncertainty(result),
+    )
 
 
 def cells(row: ScoreRow) -> Cells:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from rich.console import Console
 
+from ftbench.decision import EXIT_CODES
 from ftbench.errors import EXIT_INTERRUPTED, EXIT_OK, FtbenchError
 from ftbench.outcome import Outcome
 from ftbench.printing import say
@@ -94,6 +95,9 @@ def _why(outcome: Outcome) -> str:
         return ""
     datasets = outcome.result.datasets if outcome.result else ()
     reasons = [f"{d.name}: {d.reason.message}" for d in datasets if d.reason]
+    decision = outcome.decision
+    if decision is not None and outcome.exit_code == EXIT_CODES[decision.outcome]:
+        reasons = [f"gate {decision.policy}: {decision.outcome}: {decision.reasons[0]}"]
     return _one_line(next(iter([*reasons, *outcome.pointers.notes]), "it did not end well"))
 
 

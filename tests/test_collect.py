@@ -72,6 +72,7 @@ def test_collect_keeps_a_finished_result(tmp_path: Path) -> None:
         "lukaemon_mmlu_anatomy,62.5,accuracy,ok,8,8,,subset,,,,,,,,,,\n"
         "lukaemon_mmlu_virology,50.0,accuracy,ok,8,8,,subset,,,,,,,,,,\n"
         "gsm8k,45.7,accuracy,ok,16,16,,dataset,,,,,,,,,,\n"
+        "avg,50.975,accuracy,ok,32,32,,average,,,,,,,,,,\n"
     )
 
 
@@ -114,7 +115,7 @@ def test_collect_flags_and_says_so_in_the_summary(tmp_path: Path) -> None:
         "its score is rule-only: what the rules do not accept counts as wrong",
     )
     assert collect(plan, DONE).datasets[1].flags == flags
-    assert plan.files.summary_csv.read_text().splitlines()[-1] == (
+    assert plan.files.summary_csv.read_text().splitlines()[-2] == (
         "gsm8k,45.7,accuracy,ok,16,16,,dataset,,0.4375,0.25,,9.5,rule-only,"
         "7 of 16 answers (44 %) reached the generation limit; its score is rule-only: "
         "what the rules do not accept counts as wrong,,,"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -22,6 +23,8 @@ from ftbench.errors import ConfigError
 from ftbench.paths import conf_dir
 from ftbench.run import evaluate
 from tests.checkpoint.folders import make_adapter, make_base
+
+ROOT = Path(__file__).parents[1]
 
 # Stands in for the program of an evaluation: it sleeps until it is told to stop.
 SLEEPING_RUNTIME = """
@@ -77,6 +80,7 @@ class Shell:
         command = ["-c", code] if code else ["-m", "ftbench.run"]
         environment = {
             "PATH": os.environ["PATH"],
+            "PYTHONPATH": str(ROOT),
             "HOME": str(self.folder / "home"),
             "FTBENCH_CACHE": str(self.folder / "cache"),
             "COMPASS_DATA_CACHE": str(self.folder),
@@ -240,16 +244,21 @@ def test_a_signal_ends_a_sweep_and_not_just_its_job(shell: Shell, signum: signal
     first, second = sweep_lines(out)[-3:-1]
     assert first.startswith("#0 failed (exit code 130)")
     assert second.startswith("#1 not started") and second.endswith("it was never started")
+    assert "interrupted; the same command goes on with the sweep\n" in out
 
 
-def test_ctrl_c_before_the_launch_ends_a_single_run_quietly(shell: Shell) -> None:
+def test_ctrl_c_before_the_launch_ends_a_single_run_with_a_sentence(shell: Shell) -> None:
     code = (
         "import ftbench.line as line, ftbench.run as run, signal\n"
         "line.preflight = lambda *args: signal.raise_signal(signal.SIGINT)\n"
         "run.main()"
     )
     arguments = (f"model.adapter={shell.folder}/one", "datasets=[gsm8k]", "runtime=local")
-    assert shell.run(*arguments, "tracking=none", code=code) == (130, "", "")
+    exit_code, out, err = shell.run(*arguments, "tracking=none", code=code)
+    assert (exit_code, err) == (130, "")
+    (said,) = out.splitlines()
+    assert said.startswith("interrupted; what is finished is kept. To go on: ")
+    assert said.endswith(shlex.join([*arguments, "tracking=none"]))
 
 
 def test_check_sweep_finds_every_override_that_no_job_could_use() -> None:

@@ -58,7 +58,9 @@ def test_json_to_standard_output_is_nothing_but_json(
 ) -> None:
     assert main([*folders, "--baseline", "tuned", "--json", "-"]) == 0
     value = json.loads(capsys.readouterr().out)
-    assert value["baseline"] == str(Path("tuned/benchmark_results/20260921_143320").absolute())
+    folder = Path("tuned/benchmark_results/20260921_143320").absolute()
+    named = {run["id"]: run["run_dir"] for run in value["runs"]}
+    assert (value["baseline"], named["poems"]) == ("poems", str(folder))
     assert value["runs"][0]["average"]["difference"]["value"] == -25.0
 
 

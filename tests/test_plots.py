@@ -6,7 +6,9 @@ import xml.etree.ElementTree as ElementTree
 import pytest
 
 from ftbench.plots import (
+    Effect,
     Scored,
+    forest,
     parallel_coordinates,
     score_bars,
     score_over_steps,
@@ -50,7 +52,7 @@ def test_bars_show_scores_and_differences_against_the_base() -> None:
         "20.0",
         "35.8  (+0.8)",
         "54.0  (+4.0)",
-        "17.5  (−2.5)",
+        "17.5  (-2.5)",
     ]
     for label in ("average", "mmlu", "gsm8k", "tiny · greedy", "r16 · greedy"):
         assert label in shown
@@ -69,7 +71,7 @@ def test_bars_say_where_a_model_has_no_score() -> None:
     shown = texts(score_bars([BASE, partly]))
     # Neither for mmlu nor for an average over gsm8k alone.
     assert shown.count("no score") == 2
-    assert "0.0  (−20.0)" in shown
+    assert "0.0  (-20.0)" in shown
 
 
 def test_bars_of_many_models_are_sorted_by_average_in_a_panel_per_dataset() -> None:
@@ -99,7 +101,7 @@ def test_heatmap_puts_the_greatest_gain_on_top() -> None:
         "60.0",
         "61.0  +1.0",
         "50.0",
-        "46.0  −4.0",
+        "46.0  -4.0",
     ]
 
 
@@ -205,5 +207,11 @@ def test_short_cuts_in_the_middle() -> None:
     assert short("a  b\nc", 5) == "a b c"
 
 
+def test_a_minus_is_a_hyphen_in_labels_and_on_axes() -> None:
+    drawn = forest([Effect("gsm8k", -3.0, -5.0, -1.0, "worse")])
+    assert ">-3.0<" in drawn and ">-5<" in drawn
+    assert "\u2212" not in drawn
+
+
 def test_signed_says_when_nothing_changed() -> None:
-    assert [signed(d) for d in (1.25, -1.26, 0.04, -0.04)] == ["+1.2", "−1.3", "±0.0", "±0.0"]
+    assert [signed(d) for d in (1.25, -1.26, 0.04, -0.04)] == ["+1.2", "-1.3", "±0.0", "±0.0"]

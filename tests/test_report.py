@@ -5,12 +5,13 @@ import json
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
 from rich.console import Console
 
 from ftbench.feedback import feedback_json
 from ftbench.plan import Plan
 from ftbench.report import Pointers, feedback, markdown, print_report, write_reports
-from ftbench.schema import FAILED, TIMEOUT, DatasetResult, Reason, Result
+from ftbench.schema import FAILED, TIMEOUT, DatasetResult, Reason, Result, Uncertainty
 from ftbench.validity import flagged
 from tests.builders import make_plan, scored_result
 from tests.tracking_fixtures import cut_off_gsm8k, grouped_mmlu, result_of
@@ -68,6 +69,32 @@ def test_feedback_never_shows_a_dash() -> None:
     text = feedback(replace(mission_result(), datasets=(failed,)))
     assert "    mmlu: failed: no data/mmlu\nCode: Average Score: none (0/1 datasets)" in text
     assert "Final Decision: False" in text
+
+
+def with_bars(mmlu: Uncertainty, gsm8k: Uncertainty) -> Result:
+    first, second = scored_result().datasets
+    bars = (replace(first, uncertainty=mmlu), replace(second, uncertainty=gsm8k))
+    return replace(scored_result(), datasets=bars)
+
+
+def test_the_average_has_an_interval_wherever_datasets_have_theirs(tmp_path: Path) -> None:
+    # Halves of 6 and 8 down, of 6 and 8 up: 5 each way, sqrt(9 + 16) in standard errors of 6 and 8.
+    result = with_bars(Uncertainty(6.0, 50.25, 62.25, "m"), Uncertainty(8.0, 37.7, 53.7, "m"))
+    found = json.loads(feedback_json(result))["average_uncertainty"]
+    assert (found["low"], found["high"]) == pytest.approx((45.975, 55.975))
+    assert found["standard_error"] == pytest.approx(5.0)
+    assert found["method"] == "intervals of 2 datasets, combined by MOVER"
+    assert found["why_not"] == ""
+    row = "| avg | 50.98 | ± 5.00 |  | mean of 2 datasets | 32/32 |  |  |  |  |  | ok |"
+    assert row in markdown(make_plan(tmp_path), result, Pointers()).splitlines()
+
+
+def test_an_average_that_lacks_one_interval_says_which(tmp_path: Path) -> None:
+    result = with_bars(Uncertainty(6.0, 50.25, 62.25, "m"), Uncertainty(why_not="BLEU"))
+    found = json.loads(feedback_json(result))["average_uncertainty"]
+    assert (found["low"], found["why_not"]) == (None, "gsm8k: BLEU")
+    text = markdown(make_plan(tmp_path), result, Pointers())
+    assert "- avg has no interval: gsm8k: BLEU" in text
 
 
 def test_feedback_json_is_unrounded() -> None:
@@ -156,6 +183,7 @@ mmlu              45.00  accuracy, mean of 3 subsets           40/40        0 % 
     mmlu-stem     62.50  mean of 2 subsets                     32/32        0 %                              ok
     mmlu-other    10.00  single subset                           8/8        0 %                              ok
 gsm8k           25.00 *  accuracy, rule-only, single subset    16/16       44 %    0 %                  140  ok
+avg             35.00 *  mean of 2 datasets                    56/56                                         ok
 
 {FLAGGED_FEEDBACK}"""  # noqa: E501
 
@@ -169,6 +197,7 @@ mmlu              45.00  accuracy, mean of 3 subsets           40/40  ok
     mmlu-stem     62.50  mean of 2 subsets                     32/32  ok
     mmlu-other    10.00  single subset                           8/8  ok
 gsm8k           25.00 *  accuracy, rule-only, single subset    16/16  ok
+avg             35.00 *  mean of 2 datasets                    56/56  ok
 
 answers         truncated  empty  unextracted  tokens
 ──────────────────────────────────────────────────────

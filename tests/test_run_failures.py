@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import signal
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 
 from ftbench import ready, tracking
 from ftbench.config import ModelConf
 from ftbench.errors import LaunchError, PreflightError, Problem, TrackingError
-from ftbench.host import Host
+from ftbench.host import Host, command_line
 from ftbench.plan import Plan
 from ftbench.runtimes.base import (
     FINISHED,
@@ -91,6 +93,59 @@ def test_evaluate_turns_a_signal_during_the_launch_into_130(world: World) -> Non
     assert outcome.exit_code == 130
     assert json.loads(outcome.plan.files.launch.read_text())["ending"] == "interrupted"
     assert "gsm8k: failed: interrupted; the same command goes on" in world.printed
+
+
+def test_ctrl_c_before_the_launch_says_how_to_start_again(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("ftbench.line.preflight", lambda *args: signal.raise_signal(signal.SIGINT))
+        with pytest.raises(KeyboardInterrupt):
+            world.evaluate()
+    assert world.printed == (
+        f"interrupted; what is finished is kept. To go on: {command_line(world.host.command)}\n"
+    )
+    assert (world.runtime.launched, [*world.folder.glob("scores/*/*")]) == ([], [])
+    assert world.evaluate().exit_code == 0
+
+
+def test_ctrl_c_behind_the_launch_loses_no_answer(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("ftbench.line.collect", lambda *args: signal.raise_signal(signal.SIGINT))
+        with pytest.raises(KeyboardInterrupt):
+            world.evaluate()
+    assert world.printed.endswith(
+        f"interrupted; what is finished is kept. To go on: {command_line(world.host.command)}\n"
+    )
+
+
+def test_ctrl_c_during_the_recording_shows_the_scores_and_says_how_to_go_on(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place = replace(INTO_MLFLOW, uri=f"sqlite:///{world.folder / 'scores.db'}")
+    with monkeypatch.context() as patch:
+        # The benchmark run is there with its scores, and nothing else of it.
+        patch.setattr(
+            "ftbench.tracking.recorder._log_artifacts",
+            lambda target: signal.raise_signal(signal.SIGINT),
+        )
+        outcome = world.evaluate(tracking=place, baseline="base")
+    assert outcome.exit_code == 130
+    assert len(world.runtime.launched) == 1
+    assert outcome.result is not None and outcome.result.is_complete
+    assert "    gsm8k: 45.7\n" in world.printed
+    assert "interrupted while they were recorded; the scores are safe on disk" in world.printed
+    assert "interrupted; the same command goes on, then with the base model" in world.printed
+    assert f"To go on: {command_line(outcome.plan.command)}" in world.printed
+
+    again = world.evaluate(tracking=place)
+    assert (again.exit_code, len(world.runtime.launched)) == (0, 1)
+    (run,) = MlflowClient(place.uri).search_runs(
+        [again.pointers.experiment_id], "tags.`ftbench.kind` = 'eval'"
+    )
+    assert (run.info.run_id, run.info.status) == (again.pointers.run_id, "FINISHED")
 
 
 def test_evaluate_of_a_partial_dataset_ends_with_5(world: World) -> None:

@@ -45,7 +45,7 @@ ROWS = [
         "deltas",
         "decision",
     ],
-    ["catalogue", "dataset_options", "validity", "outcomes"],
+    ["catalogue", "dataset_options", "validity", "outcomes", "average"],
     ["score_rows", "error_bars", "delta_text"],
     ["program", "engine", "host", "plan", "config", "checkpoint", "workspace", "comparison"],
     ["gate_checks", "sweep", "reuse", "error_samples", "provenance"],
@@ -144,6 +144,12 @@ def test_third_party_modules_stay_behind_their_walls(path: Path) -> None:
     for name in imports_of(path):
         allowed = WALLS.get(name.split(".")[0])
         assert allowed is None or part_of(path) in allowed, f"{path} imports {name}"
+
+
+def test_a_minus_is_one_sign_everywhere() -> None:
+    # U+2212 beside a hyphen-minus cannot be searched for, nor pasted as a number.
+    texts = [*PACKAGE.rglob("*.py"), *PACKAGE.rglob("*.css"), *PACKAGE.parent.glob("docs/*.md")]
+    assert [path.name for path in texts if "\u2212" in path.read_text(encoding="utf-8")] == []
 
 
 def test_the_command_line_imports_nothing_heavy() -> None:

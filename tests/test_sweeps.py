@@ -30,6 +30,8 @@ from tests import run_fixtures
 def program(plan):
     with open(os.environ["LAUNCHES"], "a") as launches:
         launches.write(plan.fingerprint + "\\n")
+    if "TWENTY" in os.environ:
+        return run_fixtures.answer_twenty(plan)
     temperature = float(plan.parameters["backend.temperature"])
     if temperature == 0.25:
         sys.exit(7)
@@ -71,6 +73,12 @@ class FakeSweeps:
 
     def run(self, *arguments: str, sleep_s: float = 0.0) -> tuple[int, str, str]:
         return self.shell.run("-m", *arguments, *self.settings, **self.variables(sleep_s))
+
+    def run_gated(self, *arguments: str) -> tuple[int, str, str]:
+        """With no_regression; an adapter answers 20 questions right, its base 5 of them."""
+        gated = ("gate=no_regression", "baseline=base", "tracking=none")
+        settings = tuple(s for s in self.settings if not s.startswith(("baseline", "tracking")))
+        return self.shell.run("-m", *settings, *gated, *arguments, **self.variables(), TWENTY="1")
 
     def folders(self) -> list[Path]:
         return sorted(self.shell.cwd.glob("ftbench_workspace/sweeps/*"))
@@ -228,6 +236,26 @@ def test_recording_again_changes_nothing(six: Ended, capsys: pytest.CaptureFixtu
     assert f"MLflow: http://127.0.0.1:5000/#/experiments/1/runs/{after.info.run_id}" in (
         capsys.readouterr().out
     )
+
+
+@pytest.mark.slow
+def test_a_gate_lets_the_base_of_the_adapters_through_and_no_full_model(
+    sweeps: FakeSweeps,
+) -> None:
+    exit_code, out, err = sweeps.run_gated("model.adapter=null,../one")
+    assert exit_code == 0, out + err
+    assert "Gate no_regression: NOT APPLICABLE" in out
+    assert "Gate no_regression: PASS" in out
+    exit_code, out, err = sweeps.run_gated("model.base=../base", "limit=1,2", "gate.rule.floor=30")
+    assert exit_code == 102, out + err
+    jobs = [line for line in sweep_lines(out) if line.startswith("#")]
+    assert len(jobs) == 2
+    assert all("exit code 3" in job and "could never be decided" in job for job in jobs), jobs
+    floor = ("gate.rule.max_drop=null", "gate.rule.floor=30", "gate.evidence=score")
+    exit_code, out, err = sweeps.run_gated("model.adapter=null,../one", *floor)
+    assert exit_code == 101, out + err
+    (base,) = [line for line in sweep_lines(out) if line.startswith("#0")]
+    assert base.endswith("gate no_regression: BREACH: gsm8k (critical): at least 30: BREACH: 25.00")
 
 
 @pytest.mark.slow

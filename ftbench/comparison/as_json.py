@@ -19,17 +19,17 @@ from ftbench.comparison.values import (
     Mover,
     Standing,
 )
-from ftbench.comparison.verdicts import headline, word
+from ftbench.comparison.verdicts import average_word, headline, word
 from ftbench.comparison.words import MOVERS, verdict
 from ftbench.statistics import Paired
 
-VERSION = 2
+VERSION = 3
 """Of the shape; it rises where a key changes its meaning or goes, not where one is added."""
 
 
 def comparison_json(comparison: Comparison) -> str:
     """The whole comparison as a JSON object, with a newline at its end."""
-    ids = [run.key for run in comparison.runs]
+    ids = _ids(comparison)
     best = comparison.ranking[:1] if len(comparison.ranking) > 1 else ()
     value = {
         "kind": "ftbench.comparison",
@@ -41,7 +41,7 @@ def comparison_json(comparison: Comparison) -> str:
         "averaged_over": list(comparison.averaged),
         "not_averaged": dict(comparison.left_out),
         "runs": [
-            _run(comparison, index, label, run)
+            {"id": ids[index], **_run(comparison, index, label, run)}
             for index, (label, run) in enumerate(
                 zip(comparison.labels, comparison.runs, strict=True)
             )
@@ -56,10 +56,19 @@ def comparison_json(comparison: Comparison) -> str:
     return json.dumps(value, ensure_ascii=False, indent=1) + "\n"
 
 
+def _ids(comparison: Comparison) -> list[str]:
+    """What names each run: its MLflow run id, else the label that tells it from the others."""
+    found: list[str] = []
+    for label, run in zip(comparison.labels, comparison.runs, strict=True):
+        wanted = run.run_id or label
+        found += [label if wanted in found else wanted]
+    return found
+
+
 def _run(comparison: Comparison, index: int, label: str, run: Evaluated) -> dict[str, Any]:
     gained, lost = movers(comparison, index, MOVERS)
     return {
-        "id": run.key,
+        "run_id": run.run_id or None,
         "name": run.name,
         "label": label,
         "model": run.model,
@@ -77,6 +86,7 @@ def _run(comparison: Comparison, index: int, label: str, run: Evaluated) -> dict
         "url": run.link,
         "model_url": run.model_link,
         "training_url": run.training_link,
+        "run_dir": run.run_dir or None,
         "command": list(run.command),
     }
 
@@ -85,6 +95,8 @@ def _average(average: Average) -> dict[str, Any]:
     return {
         "score": average.score,
         "difference": _average_difference(average),
+        "verdict": average_word(average) or None,
+        "not_tested": average.unpaired_why or None,
         "is_flagged": average.is_flagged,
         "why_not": average.why_not or None,
     }
@@ -110,7 +122,7 @@ def _dataset(comparison: Comparison, dataset: DatasetLines) -> dict[str, Any]:
 
 
 def _line(comparison: Comparison, line: Line) -> dict[str, Any]:
-    ids = [run.key for run in comparison.runs]
+    ids = _ids(comparison)
     return {
         "name": line.name,
         "metric": line.metric,
@@ -138,8 +150,14 @@ def _standing(standing: Standing) -> dict[str, Any]:
 def _average_difference(average: Average) -> dict[str, Any] | None:
     if average.difference is None:
         return None
-    value = average.difference
-    return {"value": value.value, "low": value.low, "high": value.high}
+    made = average.paired
+    return {
+        "value": average.difference.value,
+        "low": made and made.low,
+        "high": made and made.high,
+        "standard_error": made and made.standard_error,
+        "interval_method": made and made.method,
+    }
 
 
 def _difference(value: float, paired: Paired | None) -> dict[str, Any]:

@@ -2,11 +2,7 @@
 
 The interval of a difference of averages comes from those of the datasets in it. Datasets are asked
 different questions, so that chance moves their differences independently; the two models are the
-same in all of them and are no chance. The ends of the intervals are combined, not standard errors:
-the intervals need not be symmetric.
-
-Source: Zou and Donner, "Construction of confidence limits about effect measures: a general
-approach", Statistics in Medicine 27 (2008), the method of variance estimates recovery (MOVER).
+same in all of them and are no chance.
 """
 
 from __future__ import annotations
@@ -18,7 +14,7 @@ from dataclasses import replace
 from ftbench.comparison.evaluated import Evaluated
 from ftbench.comparison.labels import short_labels
 from ftbench.comparison.values import Average, DatasetLines, Difference, Standing
-from ftbench.statistics import Paired
+from ftbench.statistics import paired_mean
 
 
 def averaged_datasets(
@@ -67,7 +63,7 @@ def ranking_of(averages: Sequence[Average]) -> tuple[int, ...]:
 def with_intervals(
     averages: Sequence[Average], datasets: Sequence[DatasetLines], averaged: Sequence[str]
 ) -> list[Average]:
-    """The averages with the intervals of their differences, where every dataset has one.
+    """The averages with ``paired`` or ``unpaired_why`` wherever there is a difference.
 
     Args:
         averages: One per run.
@@ -76,20 +72,20 @@ def with_intervals(
     """
     lines = [dataset.line for dataset in datasets if dataset.name in averaged]
     return [
-        _with_interval(average, [line.standings[run].paired for line in lines])
+        _with_interval(average, [(line.name, line.standings[run]) for line in lines])
         for run, average in enumerate(averages)
     ]
 
 
-def _with_interval(average: Average, tests: Sequence[Paired | None]) -> Average:
-    made = [test for test in tests if test is not None]
-    difference = average.difference
-    if difference is None or not made or len(made) < len(tests):
+def _with_interval(average: Average, standings: Sequence[tuple[str, Standing]]) -> Average:
+    if average.difference is None:
         return average
-    below = math.hypot(*(test.difference - test.low for test in made)) / len(made)
-    above = math.hypot(*(test.high - test.difference for test in made)) / len(made)
-    low, high = difference.value - below, difference.value + above
-    return replace(average, difference=replace(difference, low=low, high=high))
+    untested = next(((name, s.unpaired_why) for name, s in standings if s.paired is None), None)
+    if untested is not None:
+        name, why = untested
+        return replace(average, unpaired_why=f"{name}: {why}")
+    made = paired_mean([s.paired for _, s in standings if s.paired is not None])
+    return replace(average, paired=made)
 
 
 def _average(standings: Sequence[tuple[str, Standing]]) -> Average:

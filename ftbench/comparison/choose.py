@@ -5,39 +5,20 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 
+from ftbench.comparison import fitting
 from ftbench.comparison.comparable import incomplete, questions, why_not
 from ftbench.comparison.evaluated import Evaluated
 
 
 def fitting_base(candidates: Sequence[Evaluated], others: Sequence[Evaluated]) -> Evaluated | None:
-    """The base model's run that fits others: same base model, setting and questions.
+    """The base model's run that fits others, as ``fitting`` says; None where none fits.
 
     Args:
-        candidates: Runs of base models.
+        candidates: Runs to choose from.
         others: At least one.
-
-    Returns:
-        The one that most scores can be compared with, of these the one asked most alike, of these
-        the newest; None where none fits.
     """
-    fitting = [
-        run
-        for run in candidates
-        if run.is_base
-        and any(
-            run.setting == other.setting and run.has_base_of(other) and _shared(run, other)
-            for other in others
-        )
-    ]
-    return max(
-        fitting,
-        key=lambda run: (
-            sum(_shared(run, other) for other in others),
-            sum(_alike(run, other) for other in others),
-            run.started_ms,
-        ),
-        default=None,
-    )
+    found = fitting.fitting_base([run.facts for run in candidates], [run.facts for run in others])
+    return None if found is None else candidates[found]
 
 
 def best_fitting(candidates: Sequence[Evaluated], others: Sequence[Evaluated]) -> Evaluated | None:
@@ -85,15 +66,3 @@ def _average(run: Evaluated, reference: Evaluated, names: Sequence[str]) -> floa
     if not names or any(why_not(own.get(name), theirs[name]) for name in names):
         return None
     return math.fsum(own[name].score or 0.0 for name in names) / len(names)
-
-
-def _shared(run: Evaluated, other: Evaluated) -> int:
-    """Datasets whose scores can be compared."""
-    theirs = {d.name: d for d in other.result.datasets}
-    return sum(not why_not(d, theirs.get(d.name)) for d in run.result.datasets)
-
-
-def _alike(run: Evaluated, other: Evaluated) -> int:
-    """Settings of model and backend that are equal."""
-    keys = [key for key in run.params if key.startswith(("backend.", "model."))]
-    return sum(run.params[key] == other.params.get(key) for key in keys)

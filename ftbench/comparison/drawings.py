@@ -63,6 +63,9 @@ def _forests(comparison: Comparison) -> dict[str, str]:
             for line in (dataset.line, *dataset.groups)
             if (p := line.standings[run].paired) is not None
         ]
+        mean = comparison.averages[run].paired
+        if mean is not None and len(comparison.averaged) > 1:
+            rows += [Effect("avg", mean.difference, mean.low, mean.high, mean.verdict)]
         if rows:
             title = f"{DIFFERENCES} of {comparison.labels[run]} from {comparison.baseline_name}"
             found[title] = forest(rows)

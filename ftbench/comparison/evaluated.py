@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from ftbench.comparison.answers import Answers
+from ftbench.comparison.comparable import asked
+from ftbench.comparison.fitting import Facts, base_of
 from ftbench.schema import DatasetResult, Result
 
 
@@ -15,6 +17,8 @@ class Evaluated:
 
     Attributes:
         key: MLflow run id, or the run folder's absolute path.
+        run_id: MLflow run id; of a folder that of its last recording, empty where there is none.
+        run_dir: Absolute path of the run folder, where it lies or lay; empty when unknown.
         name: The run's name, which people may have changed.
         model: The model as people call it: the adapter's folder, or the base model's name.
         setting: How it was asked, such as ``greedy, first 8``.
@@ -50,6 +54,8 @@ class Evaluated:
     training_link: str = ""
     started_ms: int = 0
     tracking_uri: str = ""
+    run_id: str = ""
+    run_dir: str = ""
     answers: Answers | None = field(default=None, repr=False, compare=False)
 
     @property
@@ -61,8 +67,21 @@ class Evaluated:
         """Its result of a dataset; None where it was not evaluated."""
         return next((d for d in self.result.datasets if d.name == name), None)
 
+    @property
+    def facts(self) -> Facts:
+        """What decides what it can be compared with."""
+        own = {
+            "setting": self.setting,
+            "base_model": self.base_model,
+            "base_identity": self.base_identity,
+        }
+        return Facts(
+            self.is_base,
+            {**self.params, **own},
+            {dataset.name: asked(dataset) for dataset in self.result.datasets},
+            self.started_ms,
+        )
+
     def has_base_of(self, other: Evaluated) -> bool:
-        """Whether both stand on the same base model: the same bytes, or where unknown one name."""
-        if self.base_identity and other.base_identity:
-            return self.base_identity == other.base_identity
-        return self.base_model == other.base_model
+        """Whether both stand on the same base model."""
+        return base_of(self.facts.params) == base_of(other.facts.params)

@@ -11,6 +11,7 @@ from ftbench.comparison.compare import losses, movers
 from ftbench.comparison.values import Comparison, Flip, Line, Mover
 from ftbench.comparison.verdicts import (
     CHANCE,
+    average_word,
     explanations,
     flip_line,
     headlines,
@@ -24,6 +25,7 @@ from ftbench.comparison.verdicts import (
 )
 from ftbench.comparison.words import (
     MOVERS,
+    average_difference,
     average_line,
     average_text,
     commands,
@@ -85,9 +87,10 @@ def _scores(comparison: Comparison) -> list[str]:
         row = ["avg"]
         for index, average in enumerate(comparison.averages):
             row += [average_text(average)]
-            row += [] if index == comparison.baseline else [signed(average.difference)]
             if is_pair and index != comparison.baseline:
-                row += [interval(average.difference), ""]
+                row += [signed(average.difference), interval(average.paired), average_word(average)]
+            elif index != comparison.baseline:
+                row += [average_difference(average)]
         rows += [row]
     if is_pair:
         return _table(heads, rows, left=1)
@@ -125,7 +128,7 @@ def _by_run(comparison: Comparison) -> list[str]:
         average = comparison.averages[index]
         label = comparison.labels[index]
         name = f"{label} (baseline)" if index == comparison.baseline else label
-        row = [rank, name, average_text(average), signed(average.difference)]
+        row = [rank, name, average_text(average), average_difference(average)]
         for dataset in comparison.datasets:
             standing = dataset.line.standings[index]
             differs = f" ({difference_text(standing)})" if standing.difference else ""

@@ -16,7 +16,14 @@ from ftbench.comparison.page_details import (
     movers_section,
 )
 from ftbench.comparison.values import Average, Comparison, Line, Standing
-from ftbench.comparison.verdicts import CHANCE, explanations, headlines, interval, word
+from ftbench.comparison.verdicts import (
+    CHANCE,
+    average_word,
+    explanations,
+    headlines,
+    interval,
+    word,
+)
 from ftbench.comparison.words import (
     average_line,
     average_text,
@@ -132,8 +139,9 @@ def _average(average: Average) -> list[Markup]:
     score, difference = average_text(average), average.difference
     if difference is None:
         return [join(score)]
-    chip = difference_chip(difference.value, None)
-    return [join(score, " "), chip, tag("small", interval(difference))]
+    chip = difference_chip(difference.value, average.paired)
+    said = " ".join(filter(None, (interval(average.paired), average_word(average))))
+    return [join(score, " "), chip, tag("small", said)]
 
 
 def _by_run(comparison: Comparison) -> Markup:

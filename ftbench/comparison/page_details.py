@@ -17,11 +17,11 @@ from ftbench.comparison.verdicts import (
     p_text,
 )
 from ftbench.comparison.words import MOVERS
-from ftbench.statistics import Paired
+from ftbench.statistics import Paired, PairedMean
 from ftbench.statistics.values import BETTER, WORSE
 
 
-def difference_chip(value: float, paired: Paired | None) -> Markup:
+def difference_chip(value: float, paired: Paired | PairedMean | None) -> Markup:
     """A difference; coloured only where it is more than chance."""
     verdict = paired.verdict if paired is not None else ""
     kind = {BETTER: "up", WORSE: "down"}.get(verdict, "none")

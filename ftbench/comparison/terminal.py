@@ -11,9 +11,10 @@ from rich.table import Table
 from rich.text import Text
 
 from ftbench.comparison.compare import losses, movers
-from ftbench.comparison.values import Average, Comparison, DatasetLines, Line, Mover, Standing
+from ftbench.comparison.values import Comparison, DatasetLines, Line, Mover, Standing
 from ftbench.comparison.verdicts import (
     CHANCE,
+    average_word,
     explanations,
     flip_line,
     headlines,
@@ -27,6 +28,7 @@ from ftbench.comparison.verdicts import (
     word,
 )
 from ftbench.comparison.words import (
+    average_difference,
     average_line,
     average_text,
     difference_text,
@@ -38,14 +40,14 @@ from ftbench.comparison.words import (
 )
 from ftbench.printing import say
 from ftbench.score_rows import MARK
-from ftbench.statistics import Paired
+from ftbench.statistics import Paired, PairedMean
 from ftbench.statistics.values import BETTER, WORSE
 
 MAX_COLUMNS_OF_RUNS = 3
 """More runs than these stand in rows, their datasets in columns."""
 _NAME_WIDTH = 34
 _RANK_WIDTH = 7
-_AVERAGE_WIDTH = 20
+_AVERAGE_WIDTH = 22
 """Characters of the average and its difference."""
 _MIN_SCORE = 8
 _TEST_WIDTH = 42
@@ -180,11 +182,14 @@ def _average_cells(comparison: Comparison) -> list[Text]:
     for index in _columns(comparison):
         average = comparison.averages[index]
         found += [Text(average_text(average), style="bold")]
-        if index != comparison.baseline:
-            found += [Text(signed(average.difference))]
-    if _is_pair(comparison):
-        (other,) = comparison.others
-        found += [Text(interval(comparison.averages[other].difference)), Text("")]
+        if index == comparison.baseline:
+            continue
+        style = _colour(average.paired)
+        if _is_pair(comparison):
+            found += [Text(signed(average.difference), style=style)]
+            found += [Text(interval(average.paired)), Text(average_word(average), style=style)]
+        else:
+            found += [Text(average_difference(average), style=style)]
     return found
 
 
@@ -204,7 +209,9 @@ def _by_run(comparison: Comparison, datasets: Sequence[DatasetLines], is_first: 
         cells = [Text(rank), _run_name(comparison, index)]
         if is_first:
             average = comparison.averages[index]
-            cells += [Text(average_text(average), style="bold"), _average_difference(average)]
+            style = _colour(average.paired)
+            cells += [Text(average_text(average), style="bold")]
+            cells += [Text(average_difference(average), style=style)]
         for standing in (dataset.line.standings[index] for dataset in datasets):
             cells += [Text(_short_score(standing), style="bold" if standing.is_best else "")]
         table.add_row(*cells, style="" if rank else "dim")
@@ -214,10 +221,6 @@ def _by_run(comparison: Comparison, datasets: Sequence[DatasetLines], is_first: 
 def _run_name(comparison: Comparison, index: int) -> Text:
     name = comparison.labels[index]
     return Text(f"{name} (baseline)" if index == comparison.baseline else name)
-
-
-def _average_difference(average: Average) -> Text:
-    return Text(signed(average.difference))
 
 
 def _short_score(standing: Standing) -> str:
@@ -304,7 +307,7 @@ def _style(standing: Standing) -> str:
     return _colour(standing.paired) if standing.difference is not None else "dim"
 
 
-def _colour(paired: Paired | None) -> str:
+def _colour(paired: Paired | PairedMean | None) -> str:
     """What is no more than chance has no colour."""
     if paired is None:
         return ""

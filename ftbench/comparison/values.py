@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from ftbench.comparison.answers import AnswerText
 from ftbench.comparison.evaluated import Evaluated
-from ftbench.statistics import Paired
+from ftbench.statistics import Paired, PairedMean
 
 MAX_TOLD = 3
 """Runs whose flips, losses and movers are told; of more, the best one's."""
@@ -18,13 +18,9 @@ class Difference:
 
     Attributes:
         value: In the scores' own unit (most: percentage points), from unrounded scores.
-        low, high: Ends of an average's 95 % interval; None where it has none. A score has its own
-            in ``Standing.paired``.
     """
 
     value: float
-    low: float | None = None
-    high: float | None = None
 
 
 @dataclass(frozen=True)
@@ -117,12 +113,17 @@ class Average:
         difference: From the baseline's; None for the baseline.
         is_flagged: One of the scores in it is flagged.
         why_not: Why there is none, or empty.
+        paired: The difference with its interval, from those of its datasets; None for the baseline
+            and where one of them was not tested.
+        unpaired_why: Which one and why, or empty.
     """
 
     score: float | None = None
     difference: Difference | None = None
     is_flagged: bool = False
     why_not: str = ""
+    paired: PairedMean | None = None
+    unpaired_why: str = ""
 
 
 @dataclass(frozen=True)

@@ -5,16 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from ftbench.comparison.compare import losses
-from ftbench.comparison.values import Comparison, Difference, Flips, Line, Loss, Standing
+from ftbench.comparison.values import Average, Comparison, Flips, Line, Loss, Standing
 from ftbench.score_rows import DATASET
-from ftbench.statistics import Paired
+from ftbench.statistics import Paired, PairedMean
 from ftbench.statistics.values import BETTER, NO_EVIDENCE, NOT_COMPARABLE, WORSE
 
 NOT_TESTED = "not tested"
 CHANCE = (
     "Tests are paired, question by question, and two-sided at 5 %, with Holm's correction over the "
     "datasets of a run, over its groups, and over its subsets. Intervals are 95 % and not "
-    "corrected. Differences are computed from unrounded scores."
+    "corrected; an average is better or worse where its interval leaves out 0. "
+    "Differences are computed from unrounded scores."
 )
 MARKS = {BETTER: "▲", WORSE: "▼", NO_EVIDENCE: "≈", NOT_TESTED: "?"}
 _MAX_NAMED = 4
@@ -30,9 +31,25 @@ def word(standing: Standing) -> str:
     return NOT_TESTED if standing.difference is not None else ""
 
 
+def average_word(average: Average) -> str:
+    """The verdict on an average, or that it was not tested; empty where nothing differs."""
+    if average.paired is not None:
+        return average.paired.verdict
+    return NOT_TESTED if average.difference is not None else ""
+
+
 def mark(standing: Standing) -> str:
     """The verdict as a sign behind a difference, with a space before it; see ``legend``."""
-    sign = MARKS.get(word(standing), "")
+    return _mark(word(standing))
+
+
+def average_mark(average: Average) -> str:
+    """The same of an average."""
+    return _mark(average_word(average))
+
+
+def _mark(said: str) -> str:
+    sign = MARKS.get(said, "")
     return f" {sign}" if sign else ""
 
 
@@ -43,11 +60,9 @@ def legend(comparison: Comparison) -> str:
     return ", ".join(f"{sign} {said}" for said, sign in MARKS.items())
 
 
-def interval(paired: Paired | Difference | None) -> str:
+def interval(paired: Paired | PairedMean | None) -> str:
     """A 95 % interval to one decimal, such as ``[-1.2, 4.0]``; empty where there is none."""
-    if paired is None or paired.low is None or paired.high is None:
-        return ""
-    return f"[{paired.low:.1f}, {paired.high:.1f}]"
+    return "" if paired is None else f"[{paired.low:.1f}, {paired.high:.1f}]"
 
 
 def noise(paired: Paired) -> str:
@@ -115,6 +130,9 @@ def explanations(comparison: Comparison) -> list[str]:
                 lines += [f"{dataset.name}{label}: no evidence: {_noise_sentence(paired)}"]
             elif standing.unpaired_why:
                 lines += [f"{dataset.name}{label}: not tested: {standing.unpaired_why}"]
+        average = comparison.averages[run]
+        if average.unpaired_why and len(comparison.averaged) > 1:
+            lines += [f"avg{label}: not tested: {average.unpaired_why}"]
     return lines
 
 

@@ -5,7 +5,15 @@ from __future__ import annotations
 import shlex
 
 from ftbench.comparison.values import Average, Comparison, Difference, Line, Standing
-from ftbench.comparison.verdicts import called, headline, interval, mark, tally, word
+from ftbench.comparison.verdicts import (
+    average_mark,
+    called,
+    headline,
+    interval,
+    mark,
+    tally,
+    word,
+)
 from ftbench.score_rows import MARK
 
 FLAGGED = f"{MARK} flagged: see below"
@@ -32,7 +40,7 @@ def verdict(comparison: Comparison) -> str:
         equals = [called(comparison, i) for i in ranking if averages[i].score == second.score]
         return f"equal: {', '.join(equals)}, {score}"
     if difference := averages[best].difference:
-        over = " ".join(filter(None, (signed(difference), interval(difference))))
+        over = " ".join(filter(None, (signed(difference), interval(averages[best].paired))))
         said = f"{score}, {over} over {comparison.baseline_name}"
         return f"best: {name}, {said}: {tally(comparison, best)}"
     return f"best: {name}, {score}, nearest {called(comparison, ranking[1])} {_behind(second)}"
@@ -106,6 +114,11 @@ def difference_text(standing: Standing, *, is_baseline: bool = False) -> str:
     return (
         f"{signed(standing.difference)}{mark(standing)}" if standing.difference else word(standing)
     )
+
+
+def average_difference(average: Average) -> str:
+    """The difference of an average with its verdict as a sign; empty where there is none."""
+    return f"{signed(average.difference)}{average_mark(average)}" if average.difference else ""
 
 
 def commands(comparison: Comparison) -> list[tuple[str, str]]:

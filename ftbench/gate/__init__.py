@@ -2,7 +2,7 @@
 
 from ftbench.gate.decide import decide
 from ftbench.gate.holding import Held, hold
-from ftbench.gate.policy import Policy, Rule, make_policy
+from ftbench.gate.policy import Policy, Rule, make_policy, never_decided
 
 __all__ = [
     "Held",
@@ -11,4 +11,5 @@ __all__ = [
     "decide",
     "hold",
     "make_policy",
+    "never_decided",
 ]

@@ -25,9 +25,10 @@ from ftbench.decision import (
 from ftbench.deltas import BASE, RUN, Deltas
 from ftbench.errors import ComparisonError, ConfigError, FtbenchError, Problem
 from ftbench.gate import Policy, decide, make_policy
-from ftbench.references import Finder, find_runs, make_finder
+from ftbench.references import Finder, add_finder_options, find_runs, make_finder
 from ftbench.schema import write_atomically
 from ftbench.tracking.gated import move_alias, record_gate
+from ftbench.tracking.receipt import recorded_place
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -100,11 +101,12 @@ def _find_deltas(
 
 
 def _record(run: Evaluated, decision: Decision, conf: GateConf) -> None:
-    # The run of a page may be in another tracker than the one that names are looked for in.
-    key, uri = run.key, run.tracking_uri
-    if not uri:
-        print("The decision is not recorded: a folder was named, and not its run in MLflow.")
+    # The run of a page or a folder may be in another tracker than the one that was asked.
+    place = (run.tracking_uri, run.key) if run.tracking_uri else recorded_place(Path(run.key))
+    if place is None:
+        print("The decision is not recorded: the folder that was named has no run in MLflow.")
         return
+    uri, key = place
     record_gate(uri, key, decision_tags(decision), decision_json(decision))
     if conf.registered_model and conf.alias and decision.is_pass:
         print(move_alias(uri, key, conf.registered_model, conf.alias))
@@ -129,13 +131,7 @@ def _parser() -> argparse.ArgumentParser:
         help="what drops are measured from; default: the base model's run that fits",
     )
     parser.add_argument("--config-dir", metavar="DIR", help="a folder with policies in gate/")
-    parser.add_argument(
-        "--tracking-uri",
-        metavar="URI",
-        help="tracking server or sqlite URI; default: MLFLOW_TRACKING_URI, else "
-        "sqlite:///mlflow.db here",
-    )
-    parser.add_argument("--experiment", metavar="NAME", help="where names are looked for")
+    add_finder_options(parser)
     parser.add_argument("--json", metavar="FILE", help="write the decision as JSON")
     parser.add_argument("--no-record", action="store_true", help="leave MLflow as it is")
     return parser

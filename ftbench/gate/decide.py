@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from ftbench.comparison.comparable import coverage as coverage_text
-from ftbench.decision import BREACH, INCONCLUSIVE, PASS, Check, Decision
+from ftbench.decision import BREACH, INCONCLUSIVE, NOT_APPLICABLE, PASS, Check, Decision
 from ftbench.deltas import Delta, Deltas
 from ftbench.gate.policy import ADVISORY, CRITICAL, INTERVAL, SUPPORTING, Policy, Rule
 from ftbench.schema import FAILED, SKIPPED, TIMEOUT, DatasetResult, Result
@@ -33,7 +33,7 @@ def decide(policy: Policy, result: Result, deltas: Deltas | None = None) -> Deci
     outcome, reasons = _overall(policy, checks)
     if result.failure is not None:
         reasons = (f"the evaluation failed: {result.failure.message}", *reasons)
-        outcome = INCONCLUSIVE if outcome == PASS else outcome
+        outcome = BREACH if outcome == BREACH else INCONCLUSIVE
     baseline = deltas.title if deltas.datasets else ""
     return Decision(policy.name, outcome, reasons, tuple(checks), baseline)
 
@@ -50,6 +50,7 @@ class _Judge:
         self._dataset = dataset
         self._delta = deltas.of(name)
         self._why_no_delta = deltas.why_not or "the baseline did not evaluate it"
+        self._is_baseline = deltas.is_itself
 
     def checks(self) -> Iterator[Check]:
         """One per limit; where the score is not to be judged, each says why."""
@@ -91,6 +92,8 @@ class _Judge:
 
     def _drop(self, words: str, drop: float | None) -> Check:
         delta = self._delta
+        if self._is_baseline:
+            return self._check(words, NOT_APPLICABLE, self._why_no_delta)
         if delta is None:
             return self._check(words, INCONCLUSIVE, f"there is no baseline: {self._why_no_delta}")
         if delta.difference is None or drop is None:
@@ -172,9 +175,11 @@ def _floor_words(rule: Rule) -> str:
 
 def _overall(policy: Policy, checks: list[Check]) -> tuple[str, tuple[str, ...]]:
     """The outcome, and the checks that led to it or that a reader should see."""
-    if not any(check.tier != ADVISORY for check in checks):
+    decisive = [check for check in checks if check.tier != ADVISORY]
+    if not decisive:
         return INCONCLUSIVE, ("nothing that decides was checked",)
-    outcome = PASS
+    is_exempt = all(check.outcome == NOT_APPLICABLE for check in decisive)
+    outcome = NOT_APPLICABLE if is_exempt else PASS
     broken = _datasets(checks, SUPPORTING, BREACH)
     open_ = _datasets(checks, SUPPORTING, INCONCLUSIVE) - broken
     if _datasets(checks, CRITICAL, BREACH) or len(broken) > policy.allowed_supporting:
@@ -184,7 +189,7 @@ def _overall(policy: Policy, checks: list[Check]) -> tuple[str, tuple[str, ...]]
         or len(broken) + len(open_) > policy.allowed_supporting
     ):
         outcome = INCONCLUSIVE
-    order = (BREACH, INCONCLUSIVE)
+    order = (BREACH, INCONCLUSIVE, NOT_APPLICABLE)
     failed = [check for check in checks if check.outcome in order]
     failed.sort(key=lambda check: order.index(check.outcome))
     return outcome, tuple(check.text for check in failed)

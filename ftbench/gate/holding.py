@@ -50,16 +50,26 @@ def hold(conf: GateConf, own: Outcome) -> Held:
         return Held(decision, code, _unmoved(conf, decision))
     try:
         record_gate(uri, run_id, decision_tags(decision), document)
-        if decision.is_pass and conf.registered_model and conf.alias:
+        if decision.is_pass and decision.is_whole and conf.registered_model and conf.alias:
             moved = move_alias(uri, run_id, conf.registered_model, conf.alias)
             return Held(decision, code, (f"{moved}.",))
     except TrackingError as exc:
         # Who waits for the alias must not take this for done.
         return Held(decision, code or exc.exit_code, (str(exc),))
-    return Held(decision, code)
+    return Held(decision, code, _exempt(conf, decision))
 
 
 def _unmoved(conf: GateConf, decision: Decision) -> tuple[str, ...]:
+    if exempt := _exempt(conf, decision):
+        return exempt
     if not decision.is_pass or not conf.alias:
         return ()
     return (f"{conf.registered_model}@{conf.alias} did not move: the run is not recorded.",)
+
+
+def _exempt(conf: GateConf, decision: Decision) -> tuple[str, ...]:
+    """What passes because limits do not apply to it is not what the alias stands for."""
+    if not conf.alias or decision.is_refusal or decision.is_whole:
+        return ()
+    why = "this is the baseline itself"
+    return (f"{conf.registered_model}@{conf.alias} did not move: {why}.",)

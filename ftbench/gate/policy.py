@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from ftbench.config import GateConf, GateRuleConf
+from ftbench.errors import Problem
 
 CRITICAL = "critical"
 SUPPORTING = "supporting"
@@ -92,6 +93,31 @@ def make_policy(conf: GateConf) -> Policy | None:
         rules={name: _rule(own, rule) for name, own in conf.per_dataset.items()},
         allowed_supporting=conf.allowed_supporting,
     )
+
+
+def never_decided(conf: GateConf, datasets: Sequence[str]) -> Iterator[Problem]:
+    """What keeps a model from passing, whatever its scores, when it has no baseline.
+
+    Args:
+        conf: The chosen gate.
+        datasets: Names of what is evaluated.
+    """
+    policy = make_policy(conf)
+    if policy is None:
+        return
+    rules = {name: policy.rule_of(name) for name in datasets}
+    dropped = {name: rule.tier for name, rule in rules.items() if rule.needs_baseline}
+    open_ = [name for name, tier in dropped.items() if tier == CRITICAL]
+    supporting = [name for name, tier in dropped.items() if tier == SUPPORTING]
+    open_ += supporting if len(supporting) > policy.allowed_supporting else []
+    if open_:
+        happened = (
+            f"it limits how far {', '.join(open_)} may lie below the baseline's score, and there "
+            "is none: without an adapter this is the base model itself, or a full model whose "
+            "base is not known. It could never be decided"
+        )
+        cure = "baseline=RUN, a run of the model that it comes from, or a gate without max_drop "
+        yield Problem(f"gate={conf.name}", happened, cure + "and max_drop_share, such as floors")
 
 
 def _rule(conf: GateRuleConf, start: Rule) -> Rule:

@@ -40,6 +40,8 @@ _RC: dict[Any, Any] = {
     "axes.spines.right": False,
     "axes.axisbelow": True,
     "axes.grid": False,
+    # The minus of every other text: it can be searched for, and pasted as a number.
+    "axes.unicode_minus": False,
     "grid.color": "#e6e6e6",
     "xtick.color": FAINT,
     "ytick.color": FAINT,
@@ -121,7 +123,7 @@ def colours(flags: Sequence[bool]) -> list[str]:
 def signed(difference: float) -> str:
     """A difference in points with its sign; ``±0.0`` for one that rounds to nothing."""
     rounded = round(difference, 1)
-    return "±0.0" if rounded == 0 else f"{rounded:+.1f}".replace("-", "−")
+    return "±0.0" if rounded == 0 else f"{rounded:+.1f}"
 
 
 def panels(figure: Figure, count: int, columns: int, *, sharey: bool = False) -> list[Axes]:

@@ -21,13 +21,14 @@ from ftbench.references.finder import (
     EVALUATIONS,
     MAX_LISTED,
     Finder,
+    add_finder_options,
     make_finder,
     newest,
 )
 from ftbench.tracking.reading import load_runs
 from ftbench.tracking.searching import Found
 
-__all__ = ["Finder", "Named", "find_runs", "leaderboard", "make_finder"]
+__all__ = ["Finder", "Named", "add_finder_options", "find_runs", "leaderboard", "make_finder"]
 
 _MAX_CHOICE = 60
 """Runs among which ``base`` and ``best`` choose, the newest."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import difflib
 import time
 from collections.abc import Iterable, Sequence
@@ -72,6 +73,17 @@ class Finder:
             happened = f"{self.uri} has no such experiment"
             raise ComparisonError(Problem(f"--experiment {wanted}", happened, cure))
         return found
+
+
+def add_finder_options(parser: argparse.ArgumentParser) -> None:
+    """Gives a command line the options of ``make_finder``: where runs are looked for."""
+    parser.add_argument(
+        "--tracking-uri",
+        metavar="URI",
+        help="tracking server or sqlite URI; default: MLFLOW_TRACKING_URI, else "
+        "sqlite:///mlflow.db here",
+    )
+    parser.add_argument("--experiment", metavar="NAME", help="where names are looked for")
 
 
 def make_finder(tracking_uri: str | None, experiment: str | None) -> Finder:

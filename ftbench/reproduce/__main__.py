@@ -19,7 +19,7 @@ from ftbench.plan import read_plan
 from ftbench.printing import say
 from ftbench.process import Terminated, stop_on_signals
 from ftbench.provenance import read_provenance
-from ftbench.references import make_finder
+from ftbench.references import add_finder_options, make_finder
 from ftbench.reproduce.command import Wanted, wanted_of
 from ftbench.reproduce.original import Original, find_original, recorded_id
 from ftbench.reproduce.surroundings import Surroundings, differences_after, look_around
@@ -163,13 +163,7 @@ def _parser() -> argparse.ArgumentParser:
         metavar="DIR",
         help="folder for the repetition; default: a new one in ftbench_workspace/reproduced",
     )
-    parser.add_argument(
-        "--tracking-uri",
-        metavar="URI",
-        help="tracking server or sqlite URI; default: MLFLOW_TRACKING_URI, else "
-        "sqlite:///mlflow.db here",
-    )
-    parser.add_argument("--experiment", metavar="NAME", help="where names are looked for")
+    add_finder_options(parser)
     return parser
 
 

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ftbench.statistics.intervals import Estimate, floored, of_clusters, of_difference, of_strata
 from ftbench.statistics.permutation import flip_rows, flip_subsets
+from ftbench.statistics.power import mcnemar_detectable
 from ftbench.statistics.rows import MIN_CLUSTERS, Rows, read_rows
 from ftbench.statistics.values import BETTER, NO_EVIDENCE, WORSE, Paired, SubsetOutcomes
 
@@ -98,6 +99,10 @@ class _Design:
         return all(mine.is_binary and other.is_binary for mine, other in self.pairs)
 
     @property
+    def is_mcnemar(self) -> bool:
+        return len(self.pairs) == 1 and self.is_binary
+
+    @property
     def rows(self) -> int:
         return sum(map(len, self.differences))
 
@@ -161,7 +166,7 @@ def _tested(design: _Design, seed: int) -> tuple[str, float]:
     if design.is_clustered:
         p_value = flip_subsets(design.means(), design.weights, seed)
         return f"paired permutation of {len(design.pairs)} subsets", p_value
-    if len(design.pairs) == 1 and design.is_binary:
+    if design.is_mcnemar:
         return "McNemar exact", mcnemar_exact(design.flips(1), design.flips(-1))
     p_value = flip_rows(design.differences, design.weights, seed)
     inside = f" in {len(design.pairs)} subsets" if len(design.pairs) > 1 else ""
@@ -177,6 +182,11 @@ def mcnemar_exact(gained: int, lost: int) -> float:
 
 def _detectable(found: Estimate, design: _Design) -> float:
     from scipy.special import betaincinv
+
+    scale = math.fsum(mine.weight * mine.right for mine, _ in design.pairs)
+    if design.is_mcnemar:
+        flips = design.flips(1) + design.flips(-1)
+        return scale * mcnemar_detectable(flips, design.rows, LEVEL, POWER)
     from statsmodels.stats.power import NormalIndPower, TTestPower
 
     count = len(design.pairs) if design.is_clustered else design.rows
@@ -185,7 +195,6 @@ def _detectable(found: Estimate, design: _Design) -> float:
     else:
         effect = NormalIndPower().solve_power(nobs1=count, alpha=LEVEL, power=POWER, ratio=0)
     least = float(effect) * found.standard_error * math.sqrt(count)
-    scale = math.fsum(mine.weight * mine.right for mine, _ in design.pairs)
     if design.is_binary and not design.is_clustered:
         # Five flips one way and none back have a p-value of 0.06: six must be likely enough.
         least = max(least, scale * float(betaincinv(6, count - 5, POWER)) if count > 5 else scale)

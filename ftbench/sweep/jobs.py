@@ -25,6 +25,8 @@ NOT_STARTED = "not started"
 SWEEP_FILE = "sweep.json"
 JOB_FILE = "job.json"
 
+_ADAPTER = "model.adapter"
+
 _FIRST_FAILURE = 100
 _MAX_EXIT = 125
 """Shells give the codes above this one meanings of their own."""
@@ -150,6 +152,25 @@ def read_jobs(sweep: Sweep) -> list[Job]:
             job = Job(number, overrides=sweep.jobs[number], sweep_id=sweep.sweep_id, error=error)
         jobs.append(job)
     return jobs
+
+
+def is_base_of_others(sweep: Sweep, number: int) -> bool:
+    """Whether a job has no adapter, and others with the same settings have one.
+
+    Where only the sweeper knows the jobs, none is.
+    """
+    if number >= len(sweep.jobs):
+        return False
+    own, *others = (_adapter_and_rest(job) for job in (sweep.jobs[number], *sweep.jobs))
+    return not own[0] and any(adapter and rest == own[1] for adapter, rest in others)
+
+
+def _adapter_and_rest(overrides: Sequence[str]) -> tuple[str, list[str]]:
+    """The adapter of a job, empty for none, and its other settings."""
+    parts = [(*override.lstrip("+").partition("="), override) for override in overrides]
+    adapters = [value for key, _, value, _ in parts if key == _ADAPTER]
+    adapter = adapters[-1] if adapters else "null"
+    return ("" if adapter == "null" else adapter), [o for key, _, _, o in parts if key != _ADAPTER]
 
 
 def exit_code(jobs: Sequence[Job]) -> int:

@@ -52,7 +52,8 @@ def cells(row: Row, table: Table, show_best: Callable[[str], str]) -> list[str]:
         if value is None:
             return ""
         text = f"{value:.2f} {MARK}" if is_flagged else f"{value:.2f}"
-        return show_best(text) if row.job.number in table.best.get(name, ()) else text
+        is_best = row.is_job and row.job.number in table.best.get(name, ())
+        return show_best(text) if is_best else text
 
     average = [score("", row.average, bool(row.flagged))] if len(table.datasets) != 1 else []
     scores = [score(d, row.scores.get(d), d in row.flagged) for d in table.datasets]
@@ -61,7 +62,8 @@ def cells(row: Row, table: Table, show_best: Callable[[str], str]) -> list[str]:
         value = _difference(row, table)
         difference = ["base" if row.job.is_base else "" if value is None else f"{value:+.2f}"]
     settings = [row.settings.get(key, "") for key in table.keys]
-    return [f"#{row.job.number}", *settings, *average, *scores, *difference, row.job.status]
+    number = f"#{row.job.number}" if row.is_job else "base"
+    return [number, *settings, *average, *scores, *difference, row.job.status]
 
 
 def by_number(table: Table) -> list[Row]:
@@ -77,13 +79,13 @@ def markdown_table(
     Args:
         table: Of the sweep.
         link: Address of a job's benchmark run, empty when there is none.
-        rows: Some of its rows; None: all.
+        rows: Some of its rows; None: all, and the bases.
     """
     titles = heads(table)
     numbers = {"avg", "against base", *table.datasets}
     lines = ["| " + " | ".join(map(_cell, titles)) + " |"]
     lines += ["|" + "|".join("---:" if title in numbers else "---" for title in titles) + "|"]
-    for row in table.rows if rows is None else rows:
+    for row in table.shown if rows is None else rows:
         own = cells(row, table, lambda text: f"**{text}**")
         texts = [own[0], *(_cell(text, keeps_bold=True) for text in own[1:])]
         if address := link(row.job):
@@ -96,7 +98,7 @@ def markdown(sweep: Sweep, table: Table) -> str:
     """The whole report as Markdown."""
     lines = [f"# Sweep {sweep.sweep_id}", "", f"{headline(table)}.", ""]
     lines += markdown_table(table, lambda job: job.run_url)
-    if any(row.flagged for row in table.rows):
+    if any(row.flagged for row in table.shown):
         lines += ["", f"\\{MARK} flagged: the job's own report says why"]
     if failed := [row for row in by_number(table) if row.job.status != OK]:
         lines += ["", "## Not complete", ""]
@@ -124,6 +126,7 @@ def summary_json(sweep: Sweep, table: Table) -> str:
         "exit_code": sweep.exit_code,
         "best": table.winner.job.number if table.winner else None,
         "jobs": [_row_json(row) for row in table.rows],
+        "bases": [_row_json(row) for row in table.bases],
     }
     return json.dumps(value, ensure_ascii=False, indent=1) + "\n"
 
@@ -140,7 +143,7 @@ def print_summary(console: Console, sweep: Sweep, table: Table) -> None:
         console.print(_fitting(table, console.width))
         if any(row.job.number in numbers for row in table.rows for numbers in table.best.values()):
             say(console, f"{BEST} best")
-        if any(row.flagged for row in table.rows):
+        if any(row.flagged for row in table.shown):
             say(console, f"{MARK} flagged: the job's own report says why")
         console.print()
     for row in by_number(table):
@@ -165,7 +168,7 @@ def _rich_table(table: Table, leave_out: frozenset[str] = frozenset()) -> RichTa
     for index in kept:
         title = titles[index]
         shown.add_column(title, justify="right" if title in numbers else "left", overflow="fold")
-    for row in table.rows:
+    for row in table.shown:
         texts = [Text(text) for text in cells(row, table, lambda text: f"{BEST} {text}")]
         texts[-1].stylize(_STYLES.get(row.job.status, ""))
         shown.add_row(*(texts[index] for index in kept))
@@ -182,7 +185,7 @@ def _difference(row: Row, table: Table) -> float | None:
 def _row_json(row: Row) -> dict[str, Any]:
     job = row.job
     return {
-        "job": job.number,
+        "job": job.number if row.is_job else None,
         "status": job.status,
         "exit_code": job.exit_code,
         "settings": dict(row.settings),

@@ -8,9 +8,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from ftbench.deltas import BASE, Deltas, read_deltas
 from ftbench.schema import OK as DATASET_OK
 from ftbench.schema import Result, RunFiles, read_result
-from ftbench.sweep.jobs import Job
+from ftbench.sweep.jobs import FAILED, OK, Job
 
 MODEL_KEY = "model.adapter"
 
@@ -31,6 +32,7 @@ class Row:
         differences: Points above the base model in the same setting, by dataset.
         average_difference: The same for the average; None without a base to compare with.
         flagged: Datasets whose scores are flagged.
+        is_job: Else it is the base model, evaluated for the jobs' sake; its number says nothing.
     """
 
     job: Job
@@ -41,11 +43,13 @@ class Row:
     differences: Mapping[str, float] = field(default_factory=dict)
     average_difference: float | None = None
     flagged: frozenset[str] = frozenset()
+    is_job: bool = True
 
     @property
     def label(self) -> str:
         """The job in a few words, such as ``lora · temperature=0.7``."""
         words = [value for key, value in self.settings.items() if key in _MODEL_KEYS]
+        words = words or ([] if self.is_job else ["base"])
         others = [(k, v) for k, v in self.settings.items() if k not in _MODEL_KEYS]
         words += [f"{short_key(key, self.settings)}={value}" for key, value in others]
         return " · ".join(words) or self.job.model or f"#{self.job.number}"
@@ -60,6 +64,8 @@ class Table:
         datasets: Every dataset that has a score somewhere.
         best: Job numbers with the best score, by dataset; "" is the average.
         has_base: Some rows are compared with the base model.
+        bases: Rows of base models that no job evaluates and that jobs are compared with: no job,
+            and never the best.
     """
 
     rows: tuple[Row, ...]
@@ -67,6 +73,12 @@ class Table:
     datasets: tuple[str, ...]
     best: Mapping[str, frozenset[int]]
     has_base: bool
+    bases: tuple[Row, ...] = ()
+
+    @property
+    def shown(self) -> tuple[Row, ...]:
+        """The rows and those of the bases, best first."""
+        return tuple(sorted((*self.rows, *self.bases), key=_rank))
 
     @property
     def winner(self) -> Row | None:
@@ -83,9 +95,11 @@ def make_table(jobs: Sequence[Job]) -> Table:
     """
     settings = _settings(jobs)
     rows = [_row(job, settings[job.number]) for job in jobs]
+    bases: list[Row] = []
     if any(not row.job.is_base and row.job.adapter for row in rows):
+        bases = _base_rows(rows)
         rows = [_compared(row, rows) for row in rows]
-    rows.sort(key=lambda row: (row.average is None, -(row.average or 0.0), row.job.number))
+    rows.sort(key=_rank)
     names = dict.fromkeys(name for row in rows for name in row.scores)
     best = {name: _best({r.job.number: r.scores.get(name) for r in rows}) for name in names}
     if len({frozenset(row.scores) for row in rows if row.average is not None}) == 1:
@@ -97,7 +111,12 @@ def make_table(jobs: Sequence[Job]) -> Table:
         datasets=tuple(names),
         best=best,
         has_base=any(row.average_difference is not None or row.differences for row in rows),
+        bases=tuple(bases),
     )
+
+
+def _rank(row: Row) -> tuple[bool, float, bool, int]:
+    return (row.average is None, -(row.average or 0.0), row.is_job, row.job.number)
 
 
 def short_key(key: str, keys: Iterable[str]) -> str:
@@ -182,11 +201,9 @@ def _compared(row: Row, rows: Sequence[Row]) -> Row:
     """The row with its distance from the base model that was asked in the same way."""
     if row.job.is_base:
         return row
-    bases = [other for other in rows if other.job.is_base and other.scores]
-    alike = [base for base in bases if _other_settings(base) == _other_settings(row)]
-    base = next(iter(alike), None)
+    base = _base_job(row, rows)
     if base is None:
-        return row
+        return _compared_by_itself(row)
     is_whole = row.average is not None and base.average is not None
     is_comparable = is_whole and set(row.scores) == set(base.scores)
     return dataclasses.replace(
@@ -200,6 +217,71 @@ def _compared(row: Row, rows: Sequence[Row]) -> Row:
             (row.average or 0.0) - (base.average or 0.0) if is_comparable else None
         ),
     )
+
+
+def _base_rows(rows: Sequence[Row]) -> list[Row]:
+    """The base models that jobs were compared with and that are no jobs, each once."""
+    own = {row.job.run_dir for row in rows}
+    compared: dict[str, list[tuple[Row, Deltas]]] = {}
+    for row in rows:
+        deltas = _deltas_of(row.job)
+        if deltas is None or _base_job(row, rows) is not None:
+            continue
+        if deltas.run_dir and deltas.run_dir not in own:
+            compared.setdefault(deltas.run_dir, []).append((row, deltas))
+    return [_base_row([row for row, _ in jobs], jobs[0][1]) for jobs in compared.values()]
+
+
+def _base_row(rows: Sequence[Row], deltas: Deltas) -> Row:
+    """The base model's row, with the settings that all jobs compared with it have alike."""
+    first = rows[0]
+    settings = {
+        key: value
+        for key, value in first.settings.items()
+        if key not in _MODEL_KEYS and all(row.settings.get(key) == value for row in rows)
+    }
+    if MODEL_KEY in first.settings:
+        settings = {MODEL_KEY: "base", **settings}
+    job = Job(
+        number=-1,
+        model=deltas.name,
+        is_base=True,
+        run_dir=deltas.run_dir,
+        run_url=deltas.run_url,
+        run_id=deltas.run_id,
+        # It is recorded where its adapters are.
+        experiment_id=first.job.experiment_id if deltas.run_id else "",
+    )
+    row = _row(job, settings)
+    status = OK if row.average is not None else FAILED
+    return dataclasses.replace(row, job=dataclasses.replace(job, status=status), is_job=False)
+
+
+def _base_job(row: Row, rows: Sequence[Row]) -> Row | None:
+    """The job that evaluated the base model in the same way."""
+    bases = [other for other in rows if other.job.is_base and other.scores]
+    return next((b for b in bases if _other_settings(b) == _other_settings(row)), None)
+
+
+def _compared_by_itself(row: Row) -> Row:
+    """The row with the differences that its own evaluation found."""
+    deltas = _deltas_of(row.job)
+    if deltas is None:
+        return row
+    differences = {d.dataset: d.difference for d in deltas.datasets if d.difference is not None}
+    is_whole = row.average is not None and deltas.is_over_all
+    return dataclasses.replace(
+        row,
+        differences={name: value for name, value in differences.items() if name in row.scores},
+        average_difference=deltas.difference if is_whole else None,
+    )
+
+
+def _deltas_of(job: Job) -> Deltas | None:
+    """What a job found against its base model."""
+    deltas = read_deltas(RunFiles(Path(job.run_dir))) if job.run_dir else None
+    is_base = deltas is not None and deltas.kind == BASE and bool(deltas.datasets)
+    return deltas if is_base else None
 
 
 def _other_settings(row: Row) -> dict[str, str]:

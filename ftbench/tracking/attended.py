@@ -28,6 +28,7 @@ from ftbench.tracking.environment import (
 )
 from ftbench.tracking.names import MAX_TAG, cut
 from ftbench.tracking.note import NOTE_TAG
+from ftbench.tracking.shared_writes import set_tags
 from ftbench.tracking.store import DEFAULT_EXPERIMENT, experiment_named, open_store
 from ftbench.tracking.trained import OUTPUT_TAG
 
@@ -143,9 +144,8 @@ def open_training_run(
         if tracking.training_run_id:
             run = client.get_run(tracking.training_run_id)
             client.update_run(run.info.run_id, status="RUNNING")
-            for key, value in tags.items():
-                if not key.startswith("mlflow."):
-                    client.set_tag(run.info.run_id, key, value)
+            own = {key: value for key, value in tags.items() if not key.startswith("mlflow.")}
+            set_tags(client, run.info.run_id, own)
         else:
             experiment_id = _experiment_id(client, tracking, environ)
             run = client.create_run(experiment_id, run_name=name, tags=tags)
@@ -220,11 +220,11 @@ def _write_end(client: MlflowClient, run_id: str, end: TrainingEnd) -> None:
     if current.info.status != end.status:
         client.set_terminated(run_id, end.status, end_time=int(time.time() * 1000))
     if end.exit_code is not None:
-        client.set_tag(run_id, EXIT_CODE_TAG, str(end.exit_code))
+        set_tags(client, run_id, {EXIT_CODE_TAG: str(end.exit_code)})
     note = current.data.tags.get(NOTE_TAG, "")
     wanted = end_note(note, end)
     if wanted != note:
-        client.set_tag(run_id, NOTE_TAG, wanted)
+        set_tags(client, run_id, {NOTE_TAG: wanted})
 
 
 def end_note(note: str, end: TrainingEnd) -> str:

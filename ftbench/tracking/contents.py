@@ -8,12 +8,14 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from ftbench.comparison.comparable import asked
+from ftbench.comparison.fitting import group_of
 from ftbench.plan import Plan
 from ftbench.provenance import searchable
 from ftbench.schema import OK, Result
 from ftbench.score_rows import flag_lines
 from ftbench.tracking.archive import fingerprint_tag
-from ftbench.tracking.baseline import GROUP_TAG, group_of
+from ftbench.tracking.baseline import ASKED_TAG, GROUP_TAG
 from ftbench.tracking.environment import redact
 from ftbench.tracking.names import (
     MAX_PARAM,
@@ -43,6 +45,12 @@ FLAGGED_TAG = "ftbench.flagged"
 NOT_FLAGGED = "none"
 SWEEP_TAG = "ftbench.sweep_id"
 """The sweep that a benchmark run is a job of; the sweep's own run has it too."""
+_FAILURE_TAG = "ftbench.failure"
+_REASON_TAG = "ftbench.reason."
+_LABEL_TAG = "ftbench.label."
+_REUSED_TAG = "ftbench.reused."
+_PASSING = (_REASON_TAG, _LABEL_TAG, _REUSED_TAG)
+
 _CHANGING = ("tracking.sweep_id", "baseline", "gate.", "canary", "feedback.")
 """A param never changes: what is done once may be a job of several sweeps, be compared with several
 baselines, and be held against several policies. Tags say so."""
@@ -131,25 +139,31 @@ def run_tags(plan: Plan, result: Result, training: TrainingRun | None) -> dict[s
     for planned in plan.datasets:
         tags[fingerprint_tag(planned.name)] = planned.fingerprint
     for dataset in result.datasets:
-        tags[f"ftbench.reused.{dataset.name}"] = dataset.reused_from
+        tags[f"{_REUSED_TAG}{dataset.name}"] = dataset.reused_from
+        tags[f"{ASKED_TAG}{dataset.name}"] = asked(dataset)
         if dataset.status != OK:
             reason = dataset.reason
             text = (
                 f"{dataset.status}: {reason.kind}: {reason.message}" if reason else dataset.status
             )
-            tags[f"ftbench.reason.{dataset.name}"] = text
+            tags[f"{_REASON_TAG}{dataset.name}"] = text
         if own := labels(dataset.subsets):
-            tags[f"ftbench.label.{dataset.name}"] = ", ".join(own)
+            tags[f"{_LABEL_TAG}{dataset.name}"] = ", ".join(own)
         prompts = sorted({s.prompt_hash for s in dataset.subsets if s.prompt_hash})
         if prompts:
             tags[f"ftbench.prompt.{dataset.name}"] = ",".join(prompts)
     if result.failure:
-        tags["ftbench.failure"] = f"{result.failure.kind}: {result.failure.message}"
+        tags[_FAILURE_TAG] = f"{result.failure.kind}: {result.failure.message}"
     tags |= {f"ftbench.version.{name}": value for name, value in _versions(result).items()}
     tags |= _launch_tags(plan)
     found = searchable(_json_object(plan.files.provenance))
     tags |= {f"ftbench.{name}": value for name, value in found.items()}
     return {metric_key(key): cut(redact(value), MAX_TAG) for key, value in tags.items() if value}
+
+
+def is_passing_tag(key: str) -> bool:
+    """Whether a tag holds only while ``run_tags`` names it, such as why a dataset is not ok."""
+    return key == _FAILURE_TAG or key.startswith(_PASSING)
 
 
 def flagged_names(result: Result) -> tuple[str, ...]:

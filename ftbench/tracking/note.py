@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from ftbench.canary_words import canary_sentence
 from ftbench.plan import Plan
 from ftbench.schema import OK, Result
-from ftbench.score_rows import ANSWERS, INTERVAL, MARK, ScoreRow, cells, dataset_rows, flag_lines
+from ftbench.score_rows import ANSWERS, INTERVAL, MARK, ScoreRow, cells, flag_lines, result_rows
 from ftbench.tracking.baseline import Comparison
 from ftbench.tracking.contents import flagged_names, run_link
 from ftbench.tracking.environment import redact
@@ -122,8 +122,8 @@ def comparison_line(comparison: Comparison) -> str:
     link = f"[{_cell(base.run_name)}]({run_link(base.experiment_id, base.run_id)})"
     line = f"Against {link}: **{_cell(comparison.text)}**"
     if comparison.left_out:
-        names = ", ".join(map(_cell, comparison.left_out))
-        line += f" (not compared, as the base was not asked the same: {names})"
+        reasons = "; ".join(_cell(f"{name}: {why}") for name, why in comparison.left_out)
+        line += f" (not compared: {reasons})"
     return line
 
 
@@ -201,7 +201,7 @@ def _score(value: float, name: str, flagged: frozenset[str]) -> str:
 def _score_table(result: Result) -> list[str]:
     if not result.datasets:
         return ["No datasets were asked for."]
-    rows = [row for dataset in result.datasets for row in dataset_rows(dataset)]
+    rows = result_rows(result)
     has_means = any(row.weighted_score is not None for row in rows)
     has_bars = any(cells(row).interval for row in rows)
     bars = (INTERVAL,) if has_bars else ()

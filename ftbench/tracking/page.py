@@ -12,18 +12,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from ftbench.comparison.fitting import group_of
 from ftbench.tracking import views
 from ftbench.tracking.baseline import (
     BASE_RUN_TAG,
     DIFFERENCE_TAG,
     Comparison,
     compare,
-    group_of,
     is_evaluation,
 )
 from ftbench.tracking.names import MAX_TAG
 from ftbench.tracking.note import NOTE_TAG, comparison_line, experiment_note, with_comparison
 from ftbench.tracking.pictures import draw_run, draw_training
+from ftbench.tracking.shared_writes import set_experiment_tag, set_tags
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -129,8 +130,6 @@ def draw_curve(client: MlflowClient, page: Page, training_run_id: str) -> None:
 
 def _tell(client: MlflowClient, run: Run, page: Page) -> bool:
     """Writes the difference against the base model to a run; says whether it was another one."""
-    from mlflow.entities import RunTag
-
     comparison = page.comparisons.get(run.info.run_id)
     there = run.data.tags
     tags = {DIFFERENCE_TAG: "", BASE_RUN_TAG: ""}
@@ -141,8 +140,7 @@ def _tell(client: MlflowClient, run: Run, page: Page) -> bool:
     is_new = any(there.get(key, "") != value for key, value in tags.items())
     if is_new or told != note:
         tags |= {NOTE_TAG: told} if len(told) <= MAX_TAG else {}
-        batch = [RunTag(key, value) for key, value in tags.items()]
-        client.log_batch(run.info.run_id, tags=batch)
+        set_tags(client, run.info.run_id, tags)
     return is_new
 
 
@@ -150,4 +148,4 @@ def _describe(client: MlflowClient, experiment_id: str) -> None:
     """Leads to the views, where the owner has not written a description."""
     tags = client.get_experiment(experiment_id).tags
     if not tags.get(NOTE_TAG, "").strip():
-        client.set_experiment_tag(experiment_id, NOTE_TAG, experiment_note(experiment_id))
+        set_experiment_tag(client, experiment_id, NOTE_TAG, experiment_note(experiment_id))

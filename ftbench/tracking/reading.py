@@ -7,6 +7,7 @@ hashes, coverage and reasons, in one request.
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
@@ -18,7 +19,7 @@ from typing import Any
 from ftbench.comparison import Evaluated
 from ftbench.comparison.answers import Answers
 from ftbench.errors import ComparisonError, Problem, ReadingError, ResultError
-from ftbench.plan import read_plan
+from ftbench.plan import Plan, read_plan
 from ftbench.schema import Result, RunFiles, read_result
 from ftbench.tracking.answers import FolderAnswers, RecordedAnswers
 from ftbench.tracking.archive import sha256_of
@@ -26,6 +27,7 @@ from ftbench.tracking.contents import run_link, run_params
 from ftbench.tracking.environment import redact
 from ftbench.tracking.failures import explain
 from ftbench.tracking.names import model_label, run_name, setting_label, sqlite_path
+from ftbench.tracking.receipt import recorded_last
 from ftbench.tracking.recorder import SUMMARY_TAG
 from ftbench.tracking.searching import Found, Tracker, reading
 from ftbench.tracking.store import ui_root
@@ -83,6 +85,17 @@ def read_folder(run_dir: Path) -> Evaluated:
         ) from exc
     except (OSError, ValueError, ResultError) as exc:
         raise ComparisonError(Problem(str(run_dir), str(exc), "evaluate again")) from exc
+    recorded = recorded_last(files)
+    run = evaluated(plan, result, run_dir)
+    return dataclasses.replace(run, run_id=recorded.run_id) if recorded else run
+
+
+def evaluated(plan: Plan, result: Result, run_dir: Path) -> Evaluated:
+    """An evaluation as its plan and its collected result tell it.
+
+    Args:
+        run_dir: Where the folder lies now.
+    """
     return Evaluated(
         key=str(run_dir),
         name=run_name(plan),
@@ -96,6 +109,7 @@ def read_folder(run_dir: Path) -> Evaluated:
         command=plan.command,
         step=plan.tracking.step,
         started_ms=int(result.started_at * 1000),
+        run_dir=str(run_dir),
         answers=FolderAnswers(run_dir),
     )
 
@@ -164,6 +178,8 @@ def _evaluated(
         training_link=training_link,
         started_ms=run.started_ms,
         tracking_uri=tracker.uri,
+        run_id=run.run_id,
+        run_dir=run.tags.get("ftbench.run_dir", ""),
         answers=_answers(tracker, run, result),
     )
 

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 import hashlib
 import json
+from pathlib import Path
 
 from ftbench import __version__
 from ftbench.plan import Plan
-from ftbench.schema import Result, from_json, to_json, write_atomically
+from ftbench.schema import Result, RunFiles, from_json, to_json, write_atomically
 from ftbench.tracking import contents
 from ftbench.tracking.glance import look_up_run
 from ftbench.tracking.recorded import Recorded
@@ -28,6 +29,16 @@ def keep_receipt(plan: Plan, result: Result, recorded: Recorded) -> None:
     uri = plan.tracking.uri
     receipt = {"what": _what(plan, result), "uri": uri, "recorded": to_json(recorded)}
     write_atomically(plan.files.receipt, json.dumps(receipt, ensure_ascii=False, indent=1))
+
+
+def recorded_last(files: RunFiles) -> Recorded | None:
+    """Where a run folder was recorded last, in whichever tracker; None where it never was."""
+    try:
+        receipt = json.loads(files.receipt.read_text(encoding="utf-8"))
+        recorded = from_json(Recorded, receipt["recorded"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    return recorded if isinstance(recorded, Recorded) else None
 
 
 def recorded_before(plan: Plan, result: Result) -> Recorded | None:
@@ -74,6 +85,26 @@ def recorded_anyhow(plan: Plan, experiment_id: str) -> Recorded | None:
     run = look_up_run(plan.tracking.uri, recorded.run_id)
     is_there = run is not None and not run.lost_files and run.status in _FINAL
     return recorded if is_there else None
+
+
+def recorded_place(run_dir: Path) -> tuple[str, str] | None:
+    """Tracking URI and id of the benchmark run that a run folder was recorded as last.
+
+    Args:
+        run_dir: The run folder.
+
+    Returns:
+        None where it was not recorded, or the tracker does not plainly have the run any more.
+    """
+    try:
+        receipt = json.loads(RunFiles(run_dir).receipt.read_text(encoding="utf-8"))
+        recorded = from_json(Recorded, receipt["recorded"])
+        uri = str(receipt["uri"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+    if not isinstance(recorded, Recorded) or look_up_run(uri, recorded.run_id) is None:
+        return None
+    return uri, recorded.run_id
 
 
 def _what(plan: Plan, result: Result) -> str:

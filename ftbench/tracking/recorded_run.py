@@ -13,6 +13,7 @@ from ftbench.schema import DatasetResult, RunFiles
 from ftbench.tracking.asking import asking
 from ftbench.tracking.names import file_stem
 from ftbench.tracking.searching import Tracker, reading
+from ftbench.tracking.shared_writes import set_tags
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -86,9 +87,7 @@ def tag_run(uri: str, run_id: str, tags: Mapping[str, str]) -> None:
     from mlflow import MlflowClient
 
     with asking(uri, f"tagging run {run_id}", request_timeout_s=_REQUEST_TIMEOUT_S):
-        client = MlflowClient(uri)
-        for key, value in tags.items():
-            client.set_tag(run_id, key, value)
+        set_tags(MlflowClient(uri), run_id, tags)
 
 
 def _folder_of(run: Run) -> str:

@@ -28,7 +28,9 @@ from ftbench.tracking.failures import explain
 from ftbench.tracking.note import NOTE_TAG, run_note
 from ftbench.tracking.receipt import keep_receipt
 from ftbench.tracking.recorded import Recorded
+from ftbench.tracking.replacing import remove_tags
 from ftbench.tracking.scores import Score, details, headlines, of_canary
+from ftbench.tracking.shared_writes import log_inputs, set_tags
 from ftbench.tracking.sweeps import keep_sweep_lines, sweep_tag
 
 if TYPE_CHECKING:
@@ -158,10 +160,11 @@ def _log_scores(target: _Target) -> list[str]:
 
     plan, result, trained = target.plan, target.result, target.training
     digests = contents.dataset_digests(result)
-    target.client.log_inputs(
+    log_inputs(
+        target.client,
         target.run_id,
-        datasets=[_dataset_input(d, digests[d.name]) for d in result.datasets if d.name in digests],
-        models=[LoggedModelInput(target.model_id)],
+        [_dataset_input(d, digests[d.name]) for d in result.datasets if d.name in digests],
+        [LoggedModelInput(target.model_id)],
     )
     params, notes = _new_params(target.run, contents.run_params(plan, trained))
     tags = contents.run_tags(plan, result, trained)
@@ -179,6 +182,11 @@ def _log_scores(target: _Target) -> list[str]:
         ],
         params=[Param(key, value) for key, value in params.items()],
         tags=[RunTag(key, value) for key, value in tags.items()],
+    )
+    remove_tags(
+        target.client,
+        target.run,
+        (k for k in there if contents.is_passing_tag(k) and k not in tags),
     )
     for dataset in result.datasets:
         metrics = [_metric(target, score, digests) for score in details(dataset)]
@@ -237,8 +245,6 @@ def _is_recorded(target: _Target) -> bool:
 
 
 def _log_artifacts(target: _Target) -> list[str]:
-    from mlflow.entities import RunTag
-
     with tempfile.TemporaryDirectory(prefix="ftbench-record-") as folder:
         staged = artifacts.stage(target.plan, target.result, Path(folder))
         target.client.log_artifacts(target.run_id, folder)
@@ -247,7 +253,7 @@ def _log_artifacts(target: _Target) -> list[str]:
         tags[SUMMARY_TAG] = sha256_of(target.plan.files.summary)
     if staged.tables:
         tags["mlflow.loggedArtifacts"] = staged.tables_tag
-    target.client.log_batch(target.run_id, tags=[RunTag(*tag) for tag in tags.items()])
+    set_tags(target.client, target.run_id, tags)
     return list(staged.notes)
 
 

@@ -3,7 +3,8 @@
     bench/avg, bench/<dataset>            headline scores; what a leaderboard shows
     coverage/<dataset>                    percent of its samples that stand behind the score
     standard_error/<dataset>              of bench/<dataset>, by chance alone; with ci_low/<dataset>
-                                          and ci_high/<dataset>, the ends of its 95 % interval
+                                          and ci_high/<dataset>, the ends of its 95 % interval;
+                                          the same of bench/avg as standard_error/avg ...
     weighted/<dataset>                    the mean weighted by samples, where there are several
                                           subsets; bench/<dataset> is their unweighted mean
     group/<dataset>/<group>               unweighted means of OpenCompass's groups that are complete
@@ -28,6 +29,7 @@ import math
 from dataclasses import dataclass
 from typing import TypeGuard
 
+from ftbench.average import average_uncertainty
 from ftbench.canary_words import changed_fraction
 from ftbench.schema import (
     FAILED,
@@ -77,15 +79,17 @@ def overall_status(result: Result) -> str:
 
 
 def headlines(result: Result) -> list[Score]:
-    """The scores that a leaderboard shows, with their coverage.
+    """The scores that a leaderboard shows, with their coverage and the average's error bar.
 
     The average is there only when every dataset is ok: over some of them it would be compared with
     averages over all.
     """
     average = result.average
-    scores = []
+    scores: list[Score] = []
+    bars: list[Score] = []
     if average is not None and all(d.status == OK for d in result.datasets) and result.is_complete:
         scores += [Score(AVERAGE, average, of_model=True)]
+        bars += _error_bars("avg", "", average_uncertainty(result))
     for dataset in result.datasets:
         if not _is_number(dataset.score):
             continue
@@ -96,7 +100,7 @@ def headlines(result: Result) -> list[Score]:
         if _is_number(dataset.score):
             value = coverage_percent(dataset)
             scores += [Score(metric_key("coverage", dataset.name), value, dataset.name)]
-    return _unique(scores)
+    return _unique([*scores, *bars])
 
 
 def of_canary(canary: Canary | None) -> list[Score]:
@@ -123,7 +127,7 @@ def details(dataset: DatasetResult) -> list[Score]:
     groups over all.
     """
     name = dataset.name
-    scores = _error_bars(dataset)
+    scores = _error_bars(name, name, dataset.uncertainty)
     if len(dataset.subsets) > 1 and _is_number(dataset.weighted_score):
         scores += [Score(metric_key("weighted", name), dataset.weighted_score, name)]
     scores += [
@@ -162,11 +166,11 @@ def coverage_percent(dataset: DatasetResult) -> float:
     return 100.0 * sum(s.completed for s in scored) / expected
 
 
-def _error_bars(dataset: DatasetResult) -> list[Score]:
-    found = dataset.uncertainty or Uncertainty()
+def _error_bars(name: str, dataset: str, known: Uncertainty | None) -> list[Score]:
+    found = known or Uncertainty()
     values = {"standard_error": found.standard_error, "ci_low": found.low, "ci_high": found.high}
     return [
-        Score(metric_key(kind, dataset.name), value, dataset.name)
+        Score(metric_key(kind, name), value, dataset)
         for kind, value in values.items()
         if _is_number(value)
     ]

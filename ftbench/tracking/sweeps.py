@@ -27,6 +27,7 @@ from ftbench.tracking.contents import SWEEP_TAG, run_link
 from ftbench.tracking.environment import redact
 from ftbench.tracking.names import MAX_PARAM, MAX_TAG, cut, metric_key
 from ftbench.tracking.note import NOTE_TAG
+from ftbench.tracking.shared_writes import set_tags
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -75,7 +76,7 @@ def open_sweep(sweep: Sweep) -> RecordedSweep:
         jobs = f"{len(sweep.jobs)} jobs" if sweep.jobs else "its jobs"
         if NOTE_TAG not in run.data.tags:
             note = "\n".join([f"{jobs} are at work; the table comes at the end.", *_command(sweep)])
-            client.set_tag(run.info.run_id, NOTE_TAG, cut(note, MAX_TAG))
+            set_tags(client, run.info.run_id, {NOTE_TAG: cut(note, MAX_TAG)})
         return _recorded(client, sweep, run)
 
 
@@ -196,9 +197,9 @@ def _note(run: Run, sweep: Sweep, table: Table, view: str) -> str:
     failed = [row for row in by_number(table) if row.job.status != OK]
     tail = [""] * bool(failed) + [f"- {_plain(cut(job_line(row), 300))}" for row in failed[:20]]
     tail += _command(sweep)
-    for count in range(len(table.rows), 0, -1):
-        rows = markdown_table(table, _job_link, table.rows[:count])
-        left_out = len(table.rows) - count
+    for count in range(len(table.shown), 0, -1):
+        rows = markdown_table(table, _job_link, table.shown[:count])
+        left_out = len(table.shown) - count
         more = ["", f"… and {left_out} more: `{TABLE}`"] if left_out else []
         text = "\n".join([*head, *rows, *more, *tail])
         if len(text) <= MAX_TAG:
@@ -229,7 +230,8 @@ def _log_files(client: MlflowClient, run_id: str, sweep: Sweep, table: Table) ->
             (folder / "plots").mkdir(exist_ok=True)
             (folder / "plots" / name).write_text(svg, encoding="utf-8")
         client.log_artifacts(run_id, str(folder))
-    client.set_tag(run_id, "mlflow.loggedArtifacts", json.dumps([{"path": TABLE, "type": "table"}]))
+    tables = json.dumps([{"path": TABLE, "type": "table"}])
+    set_tags(client, run_id, {"mlflow.loggedArtifacts": tables})
 
 
 def _table_json(table: Table) -> dict[str, object]:
@@ -239,7 +241,7 @@ def _table_json(table: Table) -> dict[str, object]:
     columns = ["job", *settings, "avg", *table.datasets, *differences, "status", "error", "run"]
     data = [
         [
-            row.job.number,
+            row.job.number if row.is_job else "base",
             *(row.settings.get(key, "") for key in table.keys),
             row.average,
             *(row.scores.get(name) for name in table.datasets),
@@ -248,14 +250,14 @@ def _table_json(table: Table) -> dict[str, object]:
             row.job.error,
             row.job.run_url,
         ]
-        for row in table.rows
+        for row in table.shown
     ]
     return {"columns": columns, "data": data}
 
 
 def _plots(table: Table) -> dict[str, str]:
     """SVG texts by file name; none where nothing was scored."""
-    rows = [row for row in table.rows if row.scores]
+    rows = [row for row in table.shown if row.scores]
     if not rows:
         return {}
     models = [_scored(row, table.keys) for row in rows]
@@ -286,7 +288,6 @@ def _link_jobs(client: MlflowClient, run: Run, sweep: Sweep, table: Table) -> li
     Returns:
         What could not be linked, one sentence each.
     """
-    from mlflow.entities import RunTag
     from mlflow.exceptions import MlflowException
 
     link = run_link(str(run.info.experiment_id), run.info.run_id)
@@ -302,7 +303,7 @@ def _link_jobs(client: MlflowClient, run: Run, sweep: Sweep, table: Table) -> li
             }
             changed = {key: text for key, text in wanted.items() if tags.get(key) != text}
             if changed:
-                client.log_batch(run_id, tags=[RunTag(k, v) for k, v in changed.items()])
+                set_tags(client, run_id, changed)
         except MlflowException as exc:
             if exc.error_code != "RESOURCE_DOES_NOT_EXIST":
                 raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,7 +12,9 @@ from ftbench.schema import OK, Result
 from ftbench.tracking.contents import FLAGGED_TAG, NOT_FLAGGED, TrainingRun, flagged_names, run_link
 from ftbench.tracking.names import loss_keys, metric_key
 from ftbench.tracking.note import NOTE_TAG, RunRow, training_note
+from ftbench.tracking.replacing import remove_tags, replacing
 from ftbench.tracking.scores import HEADLINE, Score, headlines, overall_status
+from ftbench.tracking.shared_writes import set_tags
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
@@ -95,20 +98,21 @@ def write_back_deltas(
     """Leaves differences beside the scores on the training run, as ``write_back`` says.
 
     Args:
-        deltas: Points by metric key.
+        deltas: Points by metric key; NO_NUMBER where one was and is not any more.
         timestamp_ms: End of the evaluation, in milliseconds since the epoch.
     """
     if training is None or tracking.write_back == "none" or not deltas:
         return
-    from mlflow.entities import Metric, RunTag
-
+    run = client.get_run(training.run_id)
     if tracking.write_back == "metrics":
         step = _step(client, tracking, training)
-        metrics = [Metric(key, value, timestamp_ms, step) for key, value in deltas.items()]
+        metrics = replacing(client, run, deltas, timestamp_ms, step)
         client.log_batch(training.run_id, metrics=metrics)
         return
-    tags = {metric_key(f"ftbench.{key.replace('/', '.')}"): repr(v) for key, v in deltas.items()}
-    client.log_batch(training.run_id, tags=[RunTag(key, value) for key, value in tags.items()])
+    tags = {metric_key(f"ftbench.{key.replace('/', '.')}"): v for key, v in deltas.items()}
+    known = {key: repr(value) for key, value in tags.items() if not math.isnan(value)}
+    set_tags(client, training.run_id, known)
+    remove_tags(client, run, tags.keys() - known.keys())
 
 
 def _link_model(client: MlflowClient, training: TrainingRun, model_id: str, step: int) -> None:
@@ -153,7 +157,7 @@ def _write_note(client: MlflowClient, training: TrainingRun, experiment_id: str)
             return [f"{reason} ({training.run_id})."]
         if note == current:
             break
-        client.set_tag(training.run_id, NOTE_TAG, note)
+        set_tags(client, training.run_id, {NOTE_TAG: note})
     return []
 
 

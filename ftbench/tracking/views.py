@@ -15,11 +15,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from ftbench.comparison.fitting import group_of
 from ftbench.tracking import view_state
 from ftbench.tracking.baseline import (
     DIFFERENCE_TAG,
     GROUP_TAG,
-    group_of,
     headline_scores,
     is_base,
     is_evaluation,
@@ -28,6 +28,7 @@ from ftbench.tracking.contents import FLAGGED_TAG, SWEEP_TAG
 from ftbench.tracking.differing import differing_params
 from ftbench.tracking.names import loss_keys
 from ftbench.tracking.scores import AVERAGE, HEADLINE
+from ftbench.tracking.shared_writes import set_experiment_tag
 from ftbench.tracking.view_state import view_of
 
 if TYPE_CHECKING:
@@ -109,7 +110,7 @@ def save(client: MlflowClient, experiment_id: str, known: Known, now_ms: int) ->
     there = client.get_experiment(experiment_id).tags
     for key, value in saved_views(known, now_ms).items():
         if key not in there or view_of(there[key]) != view_of(value):
-            client.set_experiment_tag(experiment_id, key, value)
+            set_experiment_tag(client, experiment_id, key, value)
 
 
 def known(runs: Sequence[Run]) -> Known:
@@ -188,7 +189,7 @@ def save_sweep(client: MlflowClient, experiment_id: str, sweep_id: str, now_ms: 
     value = view_state.pack(f"ftbench sweep {sweep_id}", view, now_ms)
     there = client.get_experiment(experiment_id).tags
     if TAG + key not in there or view_of(there[TAG + key]) != view_of(value):
-        client.set_experiment_tag(experiment_id, TAG + key, value)
+        set_experiment_tag(client, experiment_id, TAG + key, value)
     all_views = sorted({TAG + key, *(name for name in there if name.startswith(TAG + SWEEP))})
     for name in all_views[:-MAX_SWEEPS]:
         client.delete_experiment_tag(experiment_id, name)

@@ -1,7 +1,7 @@
-"""Imports what collecting and recording need while the evaluation runs, and this process waits.
+"""Imports what is needed after an evaluation while it runs, and this process waits.
 
-statsmodels takes two processor seconds, MLflow's client and matplotlib three to five, which would
-otherwise pass between the last score and the end of the command.
+statsmodels, which tests differences, takes two processor seconds, MLflow's client and matplotlib
+three to five, which would otherwise pass between the last score and the end of the command.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from ftbench.plan import TrackingPlan
 from ftbench.plots import load_matplotlib
 from ftbench.tracking.environment import no_telemetry
 
-_COLLECTING = ("statsmodels.stats.proportion",)
+_TESTING = ("scipy.stats", "statsmodels.stats.contingency_tables")
 
 _RECORDING = (
     "mlflow.artifacts",
@@ -45,7 +45,7 @@ def warmed_up(tracking: TrackingPlan) -> Iterator[None]:
 def _import(tracking: TrackingPlan) -> None:
     # What cannot be imported is told by whoever needs it.
     with contextlib.suppress(Exception), no_telemetry():
-        for name in _COLLECTING:
+        for name in _TESTING:
             importlib.import_module(name)
         if tracking.kind == "none":
             return

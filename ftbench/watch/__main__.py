@@ -156,15 +156,15 @@ def _evaluator(settings: Settings, host: Host, state: Path) -> Evaluator:
 
 def _end(tally: Tally, options: Options, arguments: Sequence[str] | None) -> int:
     failed = f"; not evaluated: {', '.join(tally.failed)}" if tally.failed else ""
+    failed += f"; the gate refused: {', '.join(tally.refused)}" if tally.refused else ""
     say(f"{len(tally.evaluated)} evaluated{failed}")
     if tally.was_stopped:
         words = sys.argv[1:] if arguments is None else arguments
         again = shlex.join(strip_credentials(word)[0] for word in words)
         say(f"stopped; the same command goes on: python -m ftbench.watch {again}")
         return EXIT_INTERRUPTED if options.has_end else EXIT_OK
-    if not tally.failed:
-        return EXIT_OK
-    return min(EXIT_SOME_FAILED + len(tally.failed), _MAX_EXIT)
+    not_well = len(tally.failed) + len(tally.refused)
+    return min(EXIT_SOME_FAILED + not_well, _MAX_EXIT) if not_well else EXIT_OK
 
 
 if __name__ == "__main__":

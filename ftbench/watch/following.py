@@ -6,9 +6,10 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from ftbench.errors import EXIT_OK
 from ftbench.watch.candidates import Candidate, Scan, Source
 from ftbench.watch.evaluation import LEFT_RUNNING, Evaluator, still_runs
-from ftbench.watch.ledger import Ledger
+from ftbench.watch.ledger import EVALUATED, Ledger
 from ftbench.watch.processes import ProcessId, is_alive
 from ftbench.watch.stopping import Stop
 
@@ -45,11 +46,13 @@ class Tally:
         evaluated: Names of the candidates that it evaluated with success.
         failed: Names of those that failed for good, or stay incomplete.
         was_stopped: A signal ended it.
+        refused: Names of evaluated ones that a gate does not let pass.
     """
 
     evaluated: tuple[str, ...]
     failed: tuple[str, ...]
     was_stopped: bool
+    refused: tuple[str, ...] = ()
 
 
 class Follower:
@@ -85,6 +88,7 @@ class Follower:
         self._known_done: set[str] = set()
         self._evaluated: list[str] = []
         self._failed: dict[str, None] = {}
+        self._refused: list[str] = []
 
     def follow(self) -> Tally:
         """Works until it is over.
@@ -106,7 +110,8 @@ class Follower:
                 if self._is_over(scan, has_ended):
                     break
             self._sleep(scan)
-        return Tally(tuple(self._evaluated), tuple(self._failed), self._stop.is_asked)
+        evaluated, failed = tuple(self._evaluated), tuple(self._failed)
+        return Tally(evaluated, failed, self._stop.is_asked, tuple(self._refused))
 
     def _wait_for_processes(self) -> None:
         for process in self._policy.after:
@@ -146,9 +151,10 @@ class Follower:
             self._failed.pop(name, None)
         settled = {c.name for c in scan.ready if self._is_settled(c)}
         self._pending = names - settled
-        done = [c.name for c in scan.ready if self._ledger.account(c.key).is_done]
-        new = [name for name in done if name not in self._known_done]
+        known = {c.name: self._ledger.account(c.key) for c in scan.ready}
+        new = [n for n, a in known.items() if a.is_done and n not in self._known_done]
         self._known_done.update(new)
+        self._refused += [name for name in new if known[name].exit_code]
         if new:
             self._say(f"evaluated already: {', '.join(new)}")
 
@@ -205,13 +211,14 @@ class Follower:
             self._say(f"{candidate.name}: its evaluation is still ending")
             return
         has_gone = candidate.folder is not None and not candidate.folder.exists()
-        is_failure = code != 0 and not self._stop.is_asked and not has_gone
+        is_done = code in EVALUATED
+        is_failure = not is_done and not self._stop.is_asked and not has_gone
         self._ledger.ended(candidate.key, candidate.name, code, is_failure)
-        if code == 0:
+        if is_done:
             self._evaluated.append(candidate.name)
             self._known_done.add(candidate.name)
             self._pending.discard(candidate.name)
-            self._say(f"{candidate.name}: evaluated")
+            self._say(f"{candidate.name}: evaluated{self._gate_words(candidate, code)}")
             self._source.finished(candidate)
         elif has_gone:
             self._pending.discard(candidate.name)
@@ -220,6 +227,12 @@ class Follower:
             self._tell_failure(candidate, code)
         else:
             self._say(f"{candidate.name}: interrupted; next time it goes on where it stopped")
+
+    def _gate_words(self, candidate: Candidate, code: int) -> str:
+        if code == EXIT_OK:
+            return ""
+        self._refused.append(candidate.name)
+        return f"; the gate does not let it pass (exit code {code})"
 
     def _tell_failure(self, candidate: Candidate, code: int) -> None:
         account = self._ledger.account(candidate.key)

@@ -16,8 +16,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ftbench.errors import LaunchError, Problem
+from ftbench.errors import EXIT_BREACH, EXIT_INCONCLUSIVE, EXIT_OK, LaunchError, Problem
 from ftbench.watch.processes import ProcessId, boot_id
+
+EVALUATED = (EXIT_OK, EXIT_BREACH, EXIT_INCONCLUSIVE)
+"""Exit codes of an evaluation that has its scores: what a gate says of them stays the same."""
 
 STARTING, STARTED, ENDED, AGAIN, SINCE = "starting", "started", "ended", "again", "since"
 
@@ -43,7 +46,7 @@ class Account:
     """What the ledger says of one candidate.
 
     Attributes:
-        is_done: It was evaluated with success.
+        is_done: It was evaluated, whatever a gate said of it.
         failures: Failed tries, those before an ``AGAIN`` left out.
         failed_at: End of the last of them, in seconds since the epoch.
         exit_code: Of the last evaluation.
@@ -95,7 +98,7 @@ class Ledger:
 
         Args:
             key, name: Of the candidate.
-            exit_code: 0 is a success.
+            exit_code: Of the evaluation.
             is_failure: It counts as a failed try; an interrupted evaluation does not.
         """
         entry = {"key": key, "name": name, "exit_code": exit_code, "is_failure": is_failure}
@@ -134,8 +137,8 @@ class Ledger:
         elif event == ENDED:
             self.running = None
             code = int(entry["exit_code"])
-            if code == 0:
-                self._accounts[key] = Account(is_done=True)
+            if code in EVALUATED:
+                self._accounts[key] = Account(is_done=True, exit_code=code)
             elif entry.get("is_failure"):
                 self._accounts[key] = Account(
                     known.is_done, known.failures + 1, float(entry["at"]), code

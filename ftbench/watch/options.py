@@ -26,9 +26,10 @@ What has an = in it is a setting of ftbench.run and holds for every evaluation
 
 _EXIT_CODES = """\
 exit codes: 0 ended by itself or by a signal; with --once, --until-exit-of or --after-exit-of also
-100 + the number of models that could not be evaluated (at most 125), and 130 after a signal;
-2 wrong command line or settings; 3 another watcher is at work, the watcher's folder cannot be
-written, or the tracker cannot be asked by a watcher that is to end by itself."""
+100 + the number of models that could not be evaluated, or that a gate does not let pass (at most
+125), and 130 after a signal; 2 wrong command line or settings; 3 another watcher is at work, the
+watcher's folder cannot be written, or the tracker cannot be asked by a watcher that is to end by
+itself."""
 
 
 @dataclass(frozen=True)

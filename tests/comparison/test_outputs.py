@@ -116,7 +116,7 @@ def test_markdown_is_a_table_that_nothing_breaks_out_of() -> None:
 
 def test_json_has_every_number_unrounded() -> None:
     value = json.loads(comparison_json(two()))
-    assert (value["kind"], value["schema_version"]) == ("ftbench.comparison", 2)
+    assert (value["kind"], value["schema_version"]) == ("ftbench.comparison", 3)
     assert (value["baseline"], value["best"], value["ranking"]) == (
         "base",
         "lora",
@@ -274,3 +274,17 @@ def test_comparison_without_any_score_is_shown_all_the_same() -> None:
     assert "failed" in comparison_page(failed, {})
     assert "failed" in comparison_markdown(failed)
     assert json.loads(comparison_json(failed))["best"] is None
+
+
+def test_json_names_runs_by_their_mlflow_ids_else_by_their_labels() -> None:
+    runs = [
+        run("base", single("gsm8k", 20.0), key="/ws/base/1", run_dir="/ws/base/1", run_id="ba5e"),
+        run("lora", single("gsm8k", 30.0), key="/ws/lora/2", run_dir="/ws/lora/2"),
+        run("base", single("gsm8k", 20.0), key="ba5e", run_id="ba5e", name="by its id"),
+    ]
+    value = json.loads(comparison_json(compare(runs, 0)))
+    assert [own["id"] for own in value["runs"]] == ["ba5e", "lora", "by its id"]
+    assert [own["run_id"] for own in value["runs"]] == ["ba5e", None, "ba5e"]
+    assert [own["run_dir"] for own in value["runs"]] == ["/ws/base/1", "/ws/lora/2", None]
+    assert (value["baseline"], value["best"]) == ("ba5e", "lora")
+    assert list(value["datasets"][0]["scores"]) == ["ba5e", "lora", "by its id"]

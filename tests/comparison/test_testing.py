@@ -128,13 +128,25 @@ def test_average_has_an_interval_where_every_dataset_has_one() -> None:
     runs = [answered("base", a=FEW, b=FEW), answered("lora", a=MANY, b=FEW)]
     compared = compare(runs, 0)
     a, b = (d.line.standings[1].paired for d in compared.datasets)
-    difference = compared.averages[1].difference
-    assert a and b and difference and difference.low is not None
+    average = compared.averages[1]
+    assert a and b and average.paired and average.difference
     half = ((a.difference - a.low) ** 2 + (b.difference - b.low) ** 2) ** 0.5 / 2
-    assert difference.low == pytest.approx(difference.value - half)
+    assert average.paired.low == pytest.approx(average.difference.value - half)
+    assert average.paired.difference == pytest.approx(average.difference.value)
     untested = [runs[0], replace(runs[1], answers=Told({"a": MANY}))]
-    average = compare(untested, 0).averages[1].difference
-    assert average and (average.low, average.high) == (None, None)
+    average = compare(untested, 0).averages[1]
+    assert average.difference == compared.averages[1].difference
+    assert average.paired is None
+    assert average.unpaired_why == "b: its answers are not recorded"
+
+
+def test_average_is_better_where_its_interval_leaves_out_0() -> None:
+    # Six flips of one kind in each of four datasets: after Holm's correction none is better alone.
+    before, after = dict.fromkeys("abcd", "0" * 16), dict.fromkeys("abcd", "1" * 6 + "0" * 10)
+    compared = compare([answered("base", **before), answered("lora", **after)], 0)
+    average = compared.averages[1].paired
+    assert average is not None
+    assert (average.difference, average.low > 0, average.verdict) == (37.5, True, "better")
 
 
 def test_of_many_runs_the_best_are_tested() -> None:

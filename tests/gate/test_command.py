@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from mlflow import MlflowClient
 
 from ftbench.gate.__main__ import main
 from ftbench.plan import TrackingPlan
 from ftbench.tracking import record
+from ftbench.tracking.searching import open_tracker
 from tests.tracking.conftest import Store
 from tests.tracking_fixtures import gsm8k, make_adapter, make_run_folder, mmlu, result_of
 
@@ -85,3 +88,51 @@ def test_a_decision_is_on_its_run_and_the_alias_moves_on_pass_only(
     assert (tags["ftbench.gate"], tags["ftbench.gate_policy"]) == ("PASS", "mine")
     assert main([*asked, "gate.rule.floor=99", "--no-record"]) == 8
     assert store.client.get_run(run_id).data.tags["ftbench.gate"] == "PASS"
+
+
+@pytest.fixture
+def elsewhere(store: Store, empty_database: Path, folders: Path) -> str:
+    """A second store without runs, in which names are looked for."""
+    shutil.copyfile(empty_database, folders / "elsewhere.db")
+    return f"sqlite:///{folders / 'elsewhere.db'}"
+
+
+FLOOR = ["gate.name=mine", "gate.evidence=score", "gate.rule.floor=20"]
+
+
+@pytest.mark.slow
+def test_a_decision_about_a_folder_is_on_the_run_that_it_is_recorded_as(
+    store: Store, elsewhere: str, folders: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = make_run_folder(folders / "w", store.plan(), result_of(gsm8k(25.0)))
+    recorded = record(folder.plan, folder.result)
+    assert main([str(folder.path), *FLOOR, "--tracking-uri", elsewhere]) == 0
+    assert "not recorded" not in capsys.readouterr().out
+    assert store.client.get_run(recorded.run_id).data.tags["ftbench.gate"] == "PASS"
+    assert MlflowClient(elsewhere).search_runs(["0"]) == []
+    # It is gone from there: nobody takes the decision.
+    store.client.delete_run(recorded.run_id)
+    assert main([str(folder.path), *FLOOR, "--tracking-uri", elsewhere]) == 0
+    assert "The decision is not recorded" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_a_decision_about_a_page_is_on_the_run_of_its_server(
+    store: Store, elsewhere: str, folders: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = make_run_folder(folders / "w", store.plan(), result_of(gsm8k(25.0)))
+    recorded = record(folder.plan, folder.result)
+    server = "http://127.0.0.1:5000"
+    assert recorded.run_url.startswith(server)
+    # Another store takes the part of the server, which need not run.
+    monkeypatch.setattr(
+        "ftbench.references.finder.open_tracker",
+        lambda uri: open_tracker(store.uri if uri == server else uri),
+    )
+    here = folders / "here"
+    here.mkdir()
+    shutil.copyfile(folders / "elsewhere.db", here / "mlflow.db")
+    monkeypatch.chdir(here)
+    assert main([recorded.run_url, *FLOOR]) == 0
+    assert store.client.get_run(recorded.run_id).data.tags["ftbench.gate"] == "PASS"
+    assert MlflowClient(f"sqlite:///{here / 'mlflow.db'}").search_runs(["0"]) == []

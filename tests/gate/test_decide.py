@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from ftbench.decision import BREACH, INCONCLUSIVE, PASS, Decision
+from ftbench.decision import BREACH, INCONCLUSIVE, NOT_APPLICABLE, PASS, Decision
 from ftbench.deltas import BASE, Delta, Deltas
 from ftbench.gate import Policy, Rule, decide
 from ftbench.schema import DatasetResult, Reason, Result, Uncertainty
@@ -236,3 +236,41 @@ def test_breaches_stand_before_what_is_open() -> None:
     policy = Policy("test", rule=Rule(floor=61), rules={"b": Rule(floor=99)})
     decision = decide(policy, result(scored("a", 61, 58, 64), scored("b", 61, 58, 64)))
     assert [reason.partition(" ")[0] for reason in decision.reasons] == ["b", "a"]
+
+
+ITSELF = Deltas(BASE, why_not="this is the base model itself", is_itself=True)
+
+
+def test_limits_on_drops_do_not_apply_to_the_baseline_itself() -> None:
+    decision = decided(Rule(max_drop=2, max_drop_share=0.1), single("gsm8k", 49.0), ITSELF)
+    assert [(c.outcome, c.found) for c in decision.checks] == [
+        (NOT_APPLICABLE, "this is the base model itself"),
+        (NOT_APPLICABLE, "this is the base model itself"),
+    ]
+    assert (decision.outcome, decision.is_pass) == (NOT_APPLICABLE, False)
+    assert decision.reasons[0] == (
+        "gsm8k (critical): at most 2 below the baseline: NOT APPLICABLE: "
+        "this is the base model itself"
+    )
+
+
+@pytest.mark.parametrize(("floor", "outcome"), [(58.0, PASS), (60.0, INCONCLUSIVE), (64.1, BREACH)])
+def test_floors_decide_about_the_baseline_itself(floor: float, outcome: str) -> None:
+    dataset = scored("gsm8k", 61.0, 58.0, 64.0)
+    decision = decided(Rule(floor=floor, max_drop=2), dataset, ITSELF)
+    assert decision.outcome == outcome
+    # Also a PASS says which limit it does not speak of.
+    assert decision.reasons[-1].endswith("NOT APPLICABLE: this is the base model itself")
+    assert not decision.is_whole
+
+
+def test_a_baseline_whose_score_cannot_be_stood_behind_is_open() -> None:
+    dataset = scored("gsm8k", 61.0, 58.0, 64.0, truncated=2)
+    assert decided(Rule(max_drop=2), dataset, ITSELF).outcome == INCONCLUSIVE
+    failed = replace(result(single("gsm8k", 61.0)), failure=Reason("model", "no weights"))
+    assert decide(Policy("test", rule=Rule(max_drop=2)), failed, ITSELF).outcome == INCONCLUSIVE
+
+
+def test_advice_that_does_not_apply_decides_nothing() -> None:
+    rule = Rule(tier="advisory", max_drop=2)
+    assert decided(rule, single("gsm8k", 61.0), ITSELF).outcome == INCONCLUSIVE

@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from ftbench.config import GateConf, GateRuleConf
-from ftbench.errors import Problem, TrackingError
+from ftbench.config import GateConf, GateRuleConf, ModelConf
+from ftbench.errors import PreflightError, Problem, TrackingError
 from ftbench.outcome import Outcome
 from ftbench.runtimes.base import Launch
 from tests.run_fixtures import (
@@ -33,6 +33,17 @@ def world(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> World:
 def gated(world: World, baseline: str = "base", **rule: Any) -> Outcome:
     gate = GateConf(name="mine", rule=GateRuleConf(**rule))
     return world.evaluate("gsm8k", baseline=baseline, gate=gate)
+
+
+def gated_base(world: World, gate: GateConf, **changes: Any) -> Outcome:
+    """The base model alone, or a full fine-tune: nothing tells one from the other."""
+    model = ModelConf(base=str(world.folder / "base"))
+    return world.evaluate("gsm8k", baseline="base", gate=gate, model=model, **changes)
+
+
+def in_sweep(world: World) -> World:
+    """The same world, where other jobs have adapters of the model."""
+    return replace(world, host=replace(world.host, is_base_of_sweep=True))
 
 
 def test_a_model_that_keeps_its_limits_passes(world: World) -> None:
@@ -109,3 +120,72 @@ def test_an_alias_that_did_not_move_is_not_taken_for_moved(
     outcome = world.evaluate("gsm8k", gate=unrecorded)
     assert outcome.exit_code == 0
     assert "poet@champion did not move: the run is not recorded." in world.printed
+
+
+DROP = GateConf("mine", rule=GateRuleConf(max_drop=2))
+FLOOR = GateConf("mine", rule=GateRuleConf(max_drop=2, floor=20), evidence="score")
+
+
+@pytest.mark.parametrize("is_reused", [False, True])
+def test_a_drop_that_nothing_is_measured_from_stops_before_the_launch(
+    world: World, is_reused: bool
+) -> None:
+    if is_reused:
+        gated_base(world, GateConf())
+    with pytest.raises(PreflightError, match=r"gate=mine: .* gsm8k .*never be decided") as caught:
+        gated_base(world, DROP)
+    (problem,) = caught.value.problems
+    assert problem.cure.startswith("baseline=RUN")
+    assert len(world.runtime.launched) == is_reused
+    gated_base(world, DROP, dry_run=True)
+    assert "a launch would stop: gate=mine: it limits how far gsm8k" in world.printed
+
+
+def test_a_full_model_is_held_against_the_run_that_was_named(world: World) -> None:
+    named = world.evaluate("gsm8k")
+    model = ModelConf(base=str(world.folder / "base"))
+    outcome = world.evaluate("gsm8k", baseline=str(named.plan.run_dir), gate=DROP, model=model)
+    assert outcome.exit_code == 8
+
+
+def test_a_full_model_has_floors_of_its_own(world: World) -> None:
+    floor = GateConf("mine", rule=GateRuleConf(floor=20), evidence="score")
+    outcome = gated_base(world, floor)
+    assert outcome.exit_code == 0
+    assert outcome.decision is not None and outcome.decision.is_pass
+
+
+def test_the_base_of_a_sweep_is_not_held_against_itself(world: World) -> None:
+    outcome = gated_base(in_sweep(world), DROP)
+    assert outcome.exit_code == 0
+    assert "Final Decision: True\n" in world.printed
+    assert "Gate mine: NOT APPLICABLE\n" in world.printed
+    assert "this is the base model itself, which the adapters of this sweep are" in world.printed
+    kept = json.loads(outcome.plan.files.gate.read_text())
+    assert kept["outcome"] == "NOT APPLICABLE"
+    assert "Gate mine: NOT APPLICABLE" in outcome.plan.files.report.read_text()
+
+
+def test_the_base_of_a_sweep_keeps_its_floors(world: World) -> None:
+    base = in_sweep(world)
+    outcome = gated_base(base, FLOOR)
+    assert (outcome.exit_code, "Gate mine: PASS" in world.printed) == (0, True)
+    broken = replace(FLOOR, rule=GateRuleConf(max_drop=2, floor=30))
+    assert gated_base(base, broken).exit_code == 8
+
+
+@pytest.mark.parametrize("gate", [DROP, FLOOR], ids=["drop", "floor"])
+def test_an_alias_never_moves_to_the_base_of_a_sweep(
+    world: World, monkeypatch: pytest.MonkeyPatch, gate: GateConf
+) -> None:
+    catch_recordings(monkeypatch)
+    told: list[str] = []
+    monkeypatch.setattr(
+        "ftbench.gate.holding.record_gate",
+        lambda uri, run_id, tags, document: told.append(tags["ftbench.gate_reasons"]),
+    )
+    gate = replace(gate, registered_model="poet", alias="champion")
+    outcome = gated_base(in_sweep(world), gate, tracking=INTO_MLFLOW)
+    assert outcome.exit_code == 0
+    assert "poet@champion did not move: this is the baseline itself." in world.printed
+    assert "NOT APPLICABLE: this is the base model itself" in told[0]

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import pytest
+
 from ftbench.compose import compose_config
-from ftbench.gate import Policy, Rule, make_policy
+from ftbench.gate import Policy, Rule, make_policy, never_decided
 
 ENOUGH = ["model.adapter=out", "datasets=[mmlu,gsm8k,bbh]"]
 
@@ -42,3 +44,33 @@ def test_floors_alone_need_no_baseline() -> None:
     made = policy("gate.name=mine", "gate.rule.floor=60")
     assert made == Policy("mine", rule=Rule(floor=60))
     assert not made.needs_baseline
+
+
+@pytest.mark.parametrize(
+    ("datasets", "named"),
+    [
+        ("mmlu gsm8k bbh", "mmlu, gsm8k"),
+        ("bbh", ""),
+        ("bbh arc", "bbh, arc"),
+        ("mmlu", "mmlu"),
+    ],
+)
+def test_a_policy_that_needs_a_baseline_can_never_decide_without_one(
+    datasets: str, named: str
+) -> None:
+    gate = compose_config([*ENOUGH, "gate=release"]).gate
+    happened = [problem.happened for problem in never_decided(gate, datasets.split())]
+    starts = [f"it limits how far {named} may lie below the baseline's score"] if named else []
+    assert [text.partition(", and there is none")[0] for text in happened] == starts
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [
+        ["gate.name=mine", "gate.rule.floor=60"],
+        ["gate=no_regression", "gate.rule.tier=advisory"],
+        ["gate=none"],
+    ],
+)
+def test_other_policies_can_decide_without_a_baseline(settings: list[str]) -> None:
+    assert not [*never_decided(compose_config([*ENOUGH, *settings]).gate, ["mmlu"])]

@@ -116,6 +116,12 @@ def test_differences_from_the_base_stand_in_feedback_and_mlflow(demo: Demo) -> N
         assert own["delta_high"] == run.metrics[f"delta_vs_base_high/{name}"] > delta
         assert own["p_value"] == run.metrics[f"p_value/{name}"]
         assert trained.metrics[f"delta_vs_base/{name}"] == own["delta"]
+    average = value["baseline"]
+    assert average["average_delta"] == run.metrics["delta_vs_base/avg"]
+    ends = (average["average_delta_low"], average["average_delta_high"])
+    assert ends == (run.metrics["delta_vs_base_low/avg"], run.metrics["delta_vs_base_high/avg"])
+    assert average["average_verdict"] == run.tags["ftbench.verdict.avg"] == "better"
+    assert run.metrics["ci_low/avg"] < run.metrics["bench/avg"] < run.metrics["ci_high/avg"]
     assert value["datasets"]["mmlu"]["verdict"] == run.tags["ftbench.verdict.mmlu"] == "better"
     assert value["datasets"]["mmlu"]["delta_low"] > 0
     assert "mmlu +" in run.tags["ftbench.vs_base"] and "(better)" in run.tags["ftbench.vs_base"]

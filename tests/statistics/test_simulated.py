@@ -3,7 +3,14 @@
 from __future__ import annotations
 
 import pytest
-from error_bars import coverage, interval_designs, pair_designs, shares_of_pairs
+from error_bars import (
+    average_coverage,
+    average_designs,
+    coverage,
+    interval_designs,
+    pair_designs,
+    shares_of_pairs,
+)
 from scipy.stats import binom
 
 # Of 400 evaluations 95 % is seen as 95 % +- 2.1 %; 98.4 % is attained at 50 rows and 2 %, exactly.
@@ -24,6 +31,12 @@ PAIRS = {design.name: design for design in pair_designs()}
 )
 def test_intervals_hold_the_truth(name: str) -> None:
     share, _, _ = coverage(INTERVALS[name], 400, seed=20)
+    assert 0.92 <= share <= 0.98
+
+
+@pytest.mark.parametrize("number", [1, 4])
+def test_intervals_of_averages_hold_the_truth(number: int) -> None:
+    share, _, _ = average_coverage(average_designs()[number], 400, seed=20)
     assert 0.92 <= share <= 0.98
 
 

@@ -19,6 +19,7 @@ from ftbench.sweep import (
     Sweep,
     exit_code,
     held,
+    is_base_of_others,
     read_job,
     read_jobs,
     read_sweep,
@@ -93,3 +94,32 @@ def test_jobs_of_a_sweep_are_the_planned_and_the_found(tmp_path: Path) -> None:
 def test_exit_code_counts_what_is_not_ok(ok: int, failed: int, code: int) -> None:
     jobs = [Job(n, OK if n < ok else FAILED) for n in range(ok + failed)]
     assert exit_code(jobs) == code
+
+
+@pytest.mark.parametrize(
+    ("jobs", "bases"),
+    [
+        (("model.adapter=null", "model.adapter=a"), [0]),
+        (("+model.adapter=null limit=1", "+model.adapter=a limit=1"), [0]),
+        (("model.adapter=null limit=1", "model.adapter=a limit=2"), []),
+        (
+            (
+                "model.adapter=null limit=1",
+                "model.adapter=null limit=2",
+                "model.adapter=a limit=1",
+                "model.adapter=a limit=2",
+            ),
+            [0, 1],
+        ),
+        # Full models, of which none is known to come from another.
+        (("model.base=a", "model.base=b"), []),
+        (("model.base=a model.adapter=null", "model.base=b model.adapter=null"), []),
+        (("model.adapter=null",), []),
+        ((), []),
+    ],
+)
+def test_base_of_others_has_their_settings_and_no_adapter(
+    tmp_path: Path, jobs: tuple[str, ...], bases: list[int]
+) -> None:
+    sweep = Sweep("s1", tmp_path, 0.0, jobs=tuple(tuple(job.split()) for job in jobs))
+    assert [n for n in range(len(jobs) + 1) if is_base_of_others(sweep, n)] == bases

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import io
+import itertools
+import json
 from dataclasses import replace
 from pathlib import Path
+from statistics import fmean
 
 from rich.console import Console
 
+from ftbench.deltas import BASE, Delta, Deltas, write_deltas
 from ftbench.schema import OK as DATASET_OK
-from ftbench.schema import DatasetResult, Reason, Result, RunFiles, write_result
-from ftbench.sweep import FAILED, OK, Job, Sweep, make_table, markdown, print_summary
+from ftbench.schema import DatasetResult, Reason, Result, RunFiles, read_result, write_result
+from ftbench.sweep import (
+    FAILED,
+    OK,
+    Job,
+    Sweep,
+    make_table,
+    markdown,
+    print_summary,
+    summary_json,
+)
+from ftbench.sweep.report import by_number
 from tests.builders import scored
 
 
@@ -59,6 +73,102 @@ def test_only_what_differs_is_shown(tmp_path: Path) -> None:
     )
     assert table.keys == ("backend.temperature",)
     assert table.rows[0].label == "temperature=1"
+
+
+def with_base(made: Job, base_dir: Path, base: dict[str, float]) -> Job:
+    """The job after its own evaluation compared it with the base model."""
+    summary = RunFiles(base_dir).summary
+    datasets = tuple(
+        DatasetResult(name, DATASET_OK, score=score, subsets=(scored(name, name, score),))
+        for name, score in base.items()
+    )
+    write_result(summary, Result(stage="done", datasets=datasets))
+    own = {d.name: d.score for d in read_result(RunFiles(Path(made.run_dir)).summary).datasets}
+    deltas = Deltas(
+        BASE,
+        "tiny",
+        datasets=tuple(
+            Delta(name, difference=(score or 0.0) - base[name]) for name, score in own.items()
+        ),
+        average=fmean(score or 0.0 for score in own.values()),
+        baseline_average=fmean(base.values()),
+        averaged=tuple(own),
+        run_dir=str(base_dir),
+        run_id="ba5e",
+        run_url="http://m/base",
+    )
+    write_deltas(RunFiles(Path(made.run_dir)), deltas)
+    return replace(made, experiment_id="7")
+
+
+def test_the_base_that_jobs_were_compared_with_has_a_row_and_is_no_job(tmp_path: Path) -> None:
+    base = {"gsm8k": 20.0, "mmlu": 60.0}
+    jobs = [
+        with_base(job(tmp_path, 0, "a", "", gsm8k=30.0, mmlu=61.0), tmp_path / "base", base),
+        with_base(job(tmp_path, 1, "b", "", gsm8k=10.0, mmlu=50.0), tmp_path / "base", base),
+        Job(2, FAILED, 2, ("model.adapter=c",)),
+    ]
+    table = make_table(jobs)
+    assert [row.job.number for row in table.rows] == [0, 1, 2]
+    assert [row.average_difference for row in table.rows] == [5.5, -10.0, None]
+    assert table.rows[1].differences == {"gsm8k": -10.0, "mmlu": -10.0}
+    (row,) = table.bases
+    assert (row.label, row.average, row.job.run_id, row.job.experiment_id) == (
+        "base",
+        40.0,
+        "ba5e",
+        "7",
+    )
+    assert [shown.label for shown in table.shown] == ["a", "base", "b", "c"]
+    sweep = Sweep("s", tmp_path, 0.0)
+    assert [line.split(" | ")[:3] for line in markdown(sweep, table).splitlines()[6:9]] == [
+        ["| [#0](http://m/0)", "a", "**45.50**"],
+        ["| [base](http://m/base)", "base", "40.00"],
+        ["| [#1](http://m/1)", "b", "30.00"],
+    ]
+    assert "2 of 3 jobs are complete; best: a, 45.50 (+5.50 against the base)" in markdown(
+        sweep, table
+    )
+    value = json.loads(summary_json(sweep, table))
+    assert [own["job"] for own in value["jobs"]] == [0, 1, 2]
+    assert [(own["job"], own["average"]) for own in value["bases"]] == [(None, 40.0)]
+
+
+def test_a_base_that_is_best_is_not_called_so(tmp_path: Path) -> None:
+    base = {"gsm8k": 90.0}
+    jobs = [
+        with_base(job(tmp_path, n, name, "", gsm8k=10.0 + n), tmp_path / "base", base)
+        for n, name in enumerate("ab")
+    ]
+    table = make_table(jobs)
+    assert table.winner is not None and table.winner.label == "b"
+    assert table.best["gsm8k"] == frozenset({1})
+    assert table.shown[0].label == "base"
+
+
+def test_a_base_that_is_a_job_has_one_row(tmp_path: Path) -> None:
+    null = job(tmp_path, 0, "", "", gsm8k=20.0)
+    tuned = with_base(job(tmp_path, 1, "a", "", gsm8k=30.0), Path(null.run_dir), {"gsm8k": 20.0})
+    table = make_table([null, tuned])
+    assert table.bases == ()
+    assert table.rows[0].differences == {"gsm8k": 10.0}
+    # Nor has one that was evaluated a second time (reuse=never).
+    elsewhere = with_base(tuned, tmp_path / "again", {"gsm8k": 20.0})
+    assert make_table([null, elsewhere]).bases == ()
+
+
+def test_every_setting_has_its_own_base(tmp_path: Path) -> None:
+    jobs = [
+        with_base(
+            job(tmp_path, n, name, f"limit={limit}", gsm8k=30.0),
+            tmp_path / f"base{limit}",
+            {"gsm8k": 10.0 * limit},
+        )
+        for n, (name, limit) in enumerate(itertools.product("ab", (1, 2)))
+    ]
+    table = make_table(jobs)
+    assert [row.label for row in table.bases] == ["base · limit=1", "base · limit=2"]
+    assert [row.differences["gsm8k"] for row in by_number(table)] == [20.0, 10.0, 20.0, 10.0]
 
 
 def test_the_base_is_compared_in_the_same_setting(tmp_path: Path) -> None:

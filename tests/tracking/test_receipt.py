@@ -10,6 +10,7 @@ import pytest
 
 from ftbench import tracking
 from ftbench.tracking import Recorded
+from ftbench.tracking.reading import read_folder
 from tests.tracking.conftest import Store
 from tests.tracking_fixtures import (
     RunFolder,
@@ -36,6 +37,7 @@ def test_a_recorded_result_is_known(folder: RunFolder) -> None:
     assert tracking.recorded_before(folder.plan, folder.result) is None
     recorded = tracking.record(folder.plan, folder.result)
     assert tracking.recorded_before(folder.plan, folder.result) == recorded
+    assert read_folder(folder.path).run_id == recorded.run_id
 
 
 def test_another_result_or_setting_is_recorded_again(folder: RunFolder) -> None:

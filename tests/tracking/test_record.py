@@ -12,9 +12,10 @@ import pytest
 from mlflow.entities import Run
 
 from ftbench import tracking
+from ftbench.comparison.comparable import asked
 from ftbench.errors import TrackingError
 from ftbench.plan import TrackingPlan
-from ftbench.schema import FAILED, PARTIAL, TIMEOUT
+from ftbench.schema import FAILED, PARTIAL, TIMEOUT, Reason
 from ftbench.tracking.archive import sha256_of
 from ftbench.tracking.note import BEGIN
 from ftbench.validity import flagged
@@ -190,6 +191,8 @@ def test_a_benchmark_run_is_tagged_for_search(store: Store) -> None:
         "ftbench.adapter_sha256": "ad" * 32,
         "ftbench.train_run_id": trained,
         "ftbench.train_status": "FINISHED",
+        "ftbench.asked.mmlu": asked(folder.result.datasets[0]),
+        "ftbench.asked.gsm8k": asked(folder.result.datasets[1]),
         "ftbench.prompt.mmlu": "aa" * 8,
         "ftbench.prompt.gsm8k": "aa" * 8,
         "ftbench.version.opencompass": "0.5.4",
@@ -294,10 +297,13 @@ def test_an_evaluation_that_went_on_replaces_its_partial_scores(store: Store) ->
     partial = replace(result_of(stopped, gsm8k(25.0)), finished_at=FINISHED_AT - 60)
     folder = folder_for(store, store.plan())
 
-    first = tracking.record(folder.plan, partial)
+    first = tracking.record(
+        folder.plan, replace(partial, failure=Reason("memory", "it was killed"))
+    )
     run = store.client.get_run(first.run_id)
     assert run.info.status == "FAILED"
     assert run.data.tags["ftbench.status"] == "partial"
+    assert run.data.tags["ftbench.failure"] == "memory: it was killed"
     assert run.data.tags["ftbench.reason.mmlu"] == (
         "partial: inference: ValueError: prompt | too long"
     )
@@ -313,6 +319,8 @@ def test_an_evaluation_that_went_on_replaces_its_partial_scores(store: Store) ->
     assert run.data.tags["ftbench.status"] == "ok"
     assert run.data.metrics["bench/mmlu"] == pytest.approx(MMLU_SCORE)
     assert run.data.metrics["coverage/mmlu"] == 100.0
+    left = [key for key in run.data.tags if key.startswith(("ftbench.reason", "ftbench.failure"))]
+    assert left == []
     assert second.notes == ("timeout stays '3600' in MLflow; it was '7200' this time.",)
 
 

@@ -68,6 +68,16 @@ def test_headlines_of_a_complete_result_start_with_the_average() -> None:
     assert [s.value for s in scores] == pytest.approx([(mean + 25) / 2, mean, 25.0, 100.0, 100.0])
 
 
+def test_headlines_have_the_error_bar_of_the_average_where_every_dataset_has_one() -> None:
+    known = [replace(d, uncertainty=Uncertainty(3.0, 20.0, 30.0)) for d in (mmlu(4), gsm8k(25.0))]
+    found = {score.key: score.value for score in headlines(result_of(*known))}
+    assert found["standard_error/avg"] == pytest.approx(4.5**0.5)
+    assert found["ci_low/avg"] < found["bench/avg"] < found["ci_high/avg"]
+    lacking = replace(known[1], uncertainty=Uncertainty(why_not="BLEU"))
+    keys = {score.key for score in headlines(result_of(known[0], lacking))}
+    assert keys.isdisjoint({"standard_error/avg", "ci_low/avg", "ci_high/avg"})
+
+
 def test_details_have_the_error_bar_of_the_dataset_where_it_is_known() -> None:
     known = replace(gsm8k(25.0), uncertainty=Uncertainty(1.5, 22.0, 28.0, "a method"))
     found = {score.key: score.value for score in details(known)}

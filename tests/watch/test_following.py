@@ -33,6 +33,7 @@ if [ -e "fails-$1" ]; then exit 5; fi
 while [ -e "stubborn-$1" ]; do sleep 0.05; done
 touch "result-$1"
 echo "$1" >> computed
+if [ -e "refused-$1" ]; then exit 8; fi
 """
 
 
@@ -156,6 +157,17 @@ def test_failure_is_tried_again_and_then_left(watcher: Watcher) -> None:
         "one: left after 3 failed tries, the last with exit code 5 "
         f"(see {log}); --retry-failed tries again"
     )
+
+
+def test_what_a_gate_refuses_is_evaluated_and_not_tried_again(watcher: Watcher) -> None:
+    (watcher.folder / "refused-one").touch()
+    tally = watcher.follow()
+    assert tally == Tally(("one", "two"), (), False, ("one",))
+    assert watcher.listed("computing") == ["one", "two"]
+    assert "one: evaluated; the gate does not let it pass (exit code 8)" in watcher.said
+    assert watcher.models.finished_names == ["one", "two"]
+    assert watcher.follow() == Tally((), (), False, ("one",))
+    assert watcher.listed("computing") == ["one", "two"]
 
 
 def test_failures_of_an_earlier_watcher_count(watcher: Watcher) -> None:
