@@ -41,11 +41,14 @@ LORA = {"r": 16, "lora_alpha": 32, "lora_dropout": 0.0}
 
 TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"]
 
-STEPS = {"base": 270, "adapter": 400}
+STEPS = {"base": 270, "adapter": 300}
 
-LEARNING_RATE = {"base": 2e-3, "adapter": 6e-3}
+LEARNING_RATE = {"base": 2e-3, "adapter": 4e-3}
 
 BATCH = {"base": 32, "adapter": 32}
+
+EVERY = {"base": 3, "adapter": 4}
+"""Of so many batches one is of multiple choice, the others of worked examples."""
 
 PACKED = 4
 """Rows that go through the model as one sequence. On one thread a step with long worked examples
@@ -182,7 +185,7 @@ def train(
     model.train()
     recent: dict[str, list[float]] = {"choice": [], "story": []}
     for step in range(1, steps + 1):
-        kind = "choice" if step % 3 == 0 else "story"
+        kind = "choice" if step % EVERY[stage] == 0 else "story"
         loss = answer_loss(model, rng.sample(kinds[kind], BATCH[stage]), tokenizer.pad_token_id)
         optimizer.zero_grad()
         loss.backward()
