@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -66,6 +67,12 @@ def eval_image() -> str:
     )
     assert built.returncode == 0, built.stdout
     return image_name("cpu")
+
+
+def pytest_configure() -> None:
+    """Lets Ctrl-C be tested where a shell started the tests in the background and so ignores it."""
+    if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
