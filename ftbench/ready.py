@@ -144,11 +144,7 @@ def _bring_data(
         return dataclasses.replace(chosen, problems=tuple(problems))
     folder = data.gather(chosen.sources, chosen.data_dir, access.host)
     access = dataclasses.replace(access, data_dir=folder)
-    try:
-        fetched = data.fetch(chosen.sources, access, console)
-    except KeyboardInterrupt:
-        say(console, "interrupted; the same command goes on with the download")
-        raise
+    fetched = data.fetch(chosen.sources, access, console)
     missing = data.still_missing(fetched, access)
     problems = [item.problem for item in fetched if item.problem]
     return dataclasses.replace(

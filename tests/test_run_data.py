@@ -115,4 +115,5 @@ def test_evaluate_makes_no_run_folder_before_the_data_is_here(
     with pytest.raises(KeyboardInterrupt):
         world.evaluate()
     assert not world.workspace.exists()
-    assert world.printed == "interrupted; the same command goes on with the download\n"
+    told = "interrupted; what is finished is kept. To go on: python -m ftbench.run"
+    assert world.printed.count("interrupted") == 1 and world.printed.startswith(told)
