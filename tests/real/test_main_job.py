@@ -85,7 +85,7 @@ def test_scores_stand_on_the_training_run(demo: Demo) -> None:
     mmlu, gsm8k = read_result(demo.scores("adapter").summary).datasets
     metrics = trained.data.metrics
     assert (metrics["bench/mmlu"], metrics["bench/gsm8k"]) == (mmlu.score, gsm8k.score)
-    assert len(client.get_metric_history(trained.info.run_id, "loss")) == 20
+    assert len(client.get_metric_history(trained.info.run_id, "loss")) == 15
     benchmark = client.get_run(trained.data.tags["ftbench.eval_run_id"])
     assert benchmark.data.tags["ftbench.train_run_id"] == trained.info.run_id
     assert benchmark.info.experiment_id == trained.info.experiment_id
