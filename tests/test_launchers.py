@@ -142,7 +142,15 @@ def test_no_gpu_is_used_twice_at_a_time_and_a_killed_program_stops_no_other_job(
     machine: dict[str, str], tmp_path: Path
 ) -> None:
     """A sweep of four jobs, three at a time, beside a single run, on two GPUs."""
-    body = "if limit == 2 and once('killed'): os.kill(os.getpid(), signal.SIGKILL)"
+    notes = str(tmp_path / "environment" / "notes")
+    # The first job and the single run are at work at the same moment, however slow the machine is.
+    body = f"""
+if limit == 2 and once("killed"):
+    os.kill(os.getpid(), signal.SIGKILL)
+if limit in (1, 5):
+    once(f"-{{limit}}")
+    wait_for({notes!r} + f"-{{6 - limit}}")
+"""
     environment = make_stand_in(tmp_path / "environment", body, seconds=1)
     sweep = ("-m", "limit=1,2,3,4", "hydra/launcher=parallel", "hydra.launcher.n_jobs=3")
     sweeping = start(machine, environment, *sweep)
