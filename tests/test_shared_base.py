@@ -64,7 +64,7 @@ class Watched:
 
     def end(self) -> int:
         try:
-            code = self.process.wait(timeout=120)
+            code = self.process.wait(timeout=600)
         finally:
             self.process.kill()
         self._reader.join()
