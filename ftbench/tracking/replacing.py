@@ -47,8 +47,13 @@ def replacing(
         moment = timestamp_ms
         while moment in shown:
             moment += 1
-        last = shown.get(moment - 1, NO_NUMBER)
-        if last != value and not (math.isnan(last) and math.isnan(value)):
+        if math.isnan(value):
+            # Of an earlier end too, such as that of an evaluation which was completed later.
+            earlier = [at for at in shown if at < moment]
+            is_shown = not earlier or math.isnan(shown[max(earlier)])
+        else:
+            is_shown = shown.get(moment - 1, NO_NUMBER) == value
+        if not is_shown:
             metrics.append(Metric(key, value, moment, step))
     return metrics
 

@@ -135,6 +135,20 @@ def test_a_difference_that_is_no_more_is_no_number_any_more(store: Store) -> Non
     assert str([run.history(), run.history(run.training_run_id)]) == str(before)
 
 
+def test_a_difference_of_an_earlier_end_is_no_number_either(store: Store) -> None:
+    # A partial evaluation was compared, and completed later.
+    run = recorded(store)
+    run.compare(BOTH)
+    later = store.client.get_run(run.run_id).info.end_time + 60_000
+    store.client.set_terminated(run.run_id, end_time=later)
+    run.compare(OTHER)
+    assert math.isnan(run.metrics()["delta_vs_baseline/mmlu"])
+    assert math.isnan(run.metrics(run.training_run_id)["delta_vs_baseline/mmlu"])
+    before = run.history()
+    run.compare(OTHER)
+    assert str(run.history()) == str(before)
+
+
 def test_a_difference_that_is_no_more_is_no_tag_any_more(store: Store) -> None:
     run = recorded(store, write_back="tags")
     for deltas in (BOTH, replace(OTHER, datasets=OTHER.datasets[:1])):
