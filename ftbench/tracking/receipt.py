@@ -33,12 +33,8 @@ def keep_receipt(plan: Plan, result: Result, recorded: Recorded) -> None:
 
 def recorded_last(files: RunFiles) -> Recorded | None:
     """Where a run folder was recorded last, in whichever tracker; None where it never was."""
-    try:
-        receipt = json.loads(files.receipt.read_text(encoding="utf-8"))
-        recorded = from_json(Recorded, receipt["recorded"])
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None
-    return recorded if isinstance(recorded, Recorded) else None
+    kept = _read(files)
+    return kept[1] if kept else None
 
 
 def recorded_before(plan: Plan, result: Result) -> Recorded | None:
@@ -74,13 +70,11 @@ def recorded_anyhow(plan: Plan, experiment_id: str) -> Recorded | None:
         plan: Of the run folder, with the tracker in question.
         experiment_id: Where it has to be.
     """
-    try:
-        receipt = json.loads(plan.files.receipt.read_text(encoding="utf-8"))
-        recorded = from_json(Recorded, receipt["recorded"])
-        is_same = receipt["uri"] == plan.tracking.uri and recorded.experiment_id == experiment_id
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+    kept = _read(plan.files)
+    if kept is None:
         return None
-    if not is_same or not isinstance(recorded, Recorded):
+    uri, recorded = kept
+    if uri != plan.tracking.uri or recorded.experiment_id != experiment_id:
         return None
     run = look_up_run(plan.tracking.uri, recorded.run_id)
     is_there = run is not None and not run.lost_files and run.status in _FINAL
@@ -96,15 +90,21 @@ def recorded_place(run_dir: Path) -> tuple[str, str] | None:
     Returns:
         None where it was not recorded, or the tracker does not plainly have the run any more.
     """
+    kept = _read(RunFiles(run_dir))
+    if kept is None or look_up_run(kept[0], kept[1].run_id) is None:
+        return None
+    return kept[0], kept[1].run_id
+
+
+def _read(files: RunFiles) -> tuple[str, Recorded] | None:
+    """Tracking URI and what was recorded there; None without a receipt that can be read."""
     try:
-        receipt = json.loads(RunFiles(run_dir).receipt.read_text(encoding="utf-8"))
+        receipt = json.loads(files.receipt.read_text(encoding="utf-8"))
         recorded = from_json(Recorded, receipt["recorded"])
         uri = str(receipt["uri"])
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
         return None
-    if not isinstance(recorded, Recorded) or look_up_run(uri, recorded.run_id) is None:
-        return None
-    return uri, recorded.run_id
+    return (uri, recorded) if isinstance(recorded, Recorded) else None
 
 
 def _what(plan: Plan, result: Result) -> str:
