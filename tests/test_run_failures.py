@@ -95,16 +95,20 @@ def test_evaluate_turns_a_signal_during_the_launch_into_130(world: World) -> Non
     assert "gsm8k: failed: interrupted; the same command goes on" in world.printed
 
 
+def interrupt_at(step: str, world: World, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Presses Ctrl-C when an evaluation comes to a step; returns what it says to that."""
+    with monkeypatch.context() as patch:
+        patch.setattr(step, lambda *args: signal.raise_signal(signal.SIGINT))
+        with pytest.raises(KeyboardInterrupt):
+            world.evaluate()
+    return f"interrupted; what is finished is kept. To go on: {command_line(world.host.command)}\n"
+
+
 def test_ctrl_c_before_the_launch_says_how_to_start_again(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with monkeypatch.context() as patch:
-        patch.setattr("ftbench.line.preflight", lambda *args: signal.raise_signal(signal.SIGINT))
-        with pytest.raises(KeyboardInterrupt):
-            world.evaluate()
-    assert world.printed == (
-        f"interrupted; what is finished is kept. To go on: {command_line(world.host.command)}\n"
-    )
+    said = interrupt_at("ftbench.line.preflight", world, monkeypatch)
+    assert world.printed == said
     assert (world.runtime.launched, [*world.folder.glob("scores/*/*")]) == ([], [])
     assert world.evaluate().exit_code == 0
 
@@ -112,13 +116,11 @@ def test_ctrl_c_before_the_launch_says_how_to_start_again(
 def test_ctrl_c_behind_the_launch_loses_no_answer(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with monkeypatch.context() as patch:
-        patch.setattr("ftbench.line.collect", lambda *args: signal.raise_signal(signal.SIGINT))
-        with pytest.raises(KeyboardInterrupt):
-            world.evaluate()
-    assert world.printed.endswith(
-        f"interrupted; what is finished is kept. To go on: {command_line(world.host.command)}\n"
-    )
+    said = interrupt_at("ftbench.line.collect", world, monkeypatch)
+    assert world.printed.endswith(said)
+    (interrupted,) = world.folder.glob("scores/*/*")
+    assert world.evaluate().exit_code == 0
+    assert [*world.folder.glob("scores/*/*")] == [interrupted]
 
 
 def test_ctrl_c_during_the_recording_shows_the_scores_and_says_how_to_go_on(
