@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from ftbench_eval.reasons import Refused
+from ftbench_eval.stop_words import decode_ends_once
 
 
 @dataclass(frozen=True)
@@ -45,6 +46,7 @@ def load_model(configs: Mapping[str, dict[str, Any]], adapter: Path | None) -> L
     from opencompass.utils import build_model_from_cfg
 
     started = time.monotonic()
+    decode_ends_once()
     wrappers: dict[str, Any] = {}
     with recorded_adapter_loading() as records:
         for role, config in configs.items():
