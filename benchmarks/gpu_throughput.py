@@ -21,10 +21,12 @@ import tempfile
 import time
 from pathlib import Path
 
+from measuring import with_rows
+
 from ftbench.compose import override
 from ftbench.demo.data import write_benchmarks, write_examples
 from ftbench.demo.training import SCRIPT
-from ftbench.environment import ensure_environment
+from ftbench.environment import ensure_environment, ready_environment
 from ftbench.host import read_host
 from ftbench.planning import variant
 from ftbench.schema import OK, RunFiles, read_result, read_samples
@@ -39,16 +41,23 @@ def main() -> None:
     parser.add_argument("--num-gpus", type=int, default=1)
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--rows", type=int, default=100, help="of each of 57 subsets of mmlu")
-    parser.add_argument("--max-out-len", type=int, default=256)
+    parser.add_argument("--max-out-len", type=int, default=256, help="of mmlu; gsm8k has its own")
+    parser.add_argument("--datasets", default="mmlu,gsm8k")
     parser.add_argument("--tiny", action="store_true", help="the demo's model, a few rows")
+    parser.add_argument("--environment", type=Path, help="one that is there; else it is built")
+    parser.add_argument("--folder", type=Path, help="keeps all that is made, the model for again")
     parser.add_argument("options", nargs="*", help="of ftbench, such as backend.data_parallel=2")
     options = parser.parse_args()
-    cache_dir = read_host().cache_dir
-    name = variant(options.num_gpus)
-    python = ensure_environment(name, None, cache_dir, os.environ, print).python
+    if options.environment:
+        python = ready_environment(options.environment).python
+        options.options.append(override("runtime.environment", options.environment))
+    else:
+        name = variant(options.num_gpus)
+        cache_dir = read_host().cache_dir
+        python = ensure_environment(name, None, cache_dir, os.environ, print).python
     with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary)
-        model = make_model(folder, python, options.tiny)
+        folder = (options.folder or Path(temporary)).resolve()
+        model = make_model(folder, python, options)
         for backend in options.backend or ["transformers"]:
             rows = [
                 measure(folder, python, model, backend, run, options) for run in range(options.runs)
@@ -56,18 +65,23 @@ def main() -> None:
             show(backend, rows)
 
 
-def make_model(folder: Path, python: Path, is_tiny: bool) -> Path:
+def make_model(folder: Path, python: Path, options: argparse.Namespace) -> Path:
     """A model with random weights, and the data of mmlu's 57 subsets and gsm8k."""
     write_examples(folder / "examples")
     write_benchmarks(folder)
+    for path in sorted((folder / "data" / "mmlu" / "test").glob("*.csv")):
+        text = with_rows(path.read_text(encoding="utf-8"), 3 if options.tiny else options.rows)
+        path.write_text(text, encoding="utf-8")
     models = folder / "models"
-    make = [python, SCRIPT, folder / "examples", models, "--untrained"]
-    subprocess.run(make, check=True, capture_output=True)
-    tiny = models / "tiny-qwen2"
-    if is_tiny:
+    tiny, large = models / "tiny-qwen2", folder / "model"
+    if not tiny.is_dir():
+        make = [python, SCRIPT, folder / "examples", models, "--untrained"]
+        subprocess.run(make, check=True, stdout=subprocess.DEVNULL)
+    if options.tiny:
         return tiny
-    subprocess.run([python, ALONE, "make", tiny, folder / "model"], check=True)
-    return folder / "model"
+    if not large.is_dir():
+        subprocess.run([python, ALONE, "make", tiny, large], check=True)
+    return large
 
 
 def measure(
@@ -79,13 +93,12 @@ def measure(
     options: argparse.Namespace,
 ) -> tuple[float, float, float, int]:
     """Seconds of the whole command, of inference, and of the backend alone; output tokens."""
-    workspace = folder / f"{backend}{run}"
+    workspace = folder / f"{backend}{run}-{os.getpid()}"
     command = [
-        *(sys.executable, "-m", "ftbench.run", "datasets=[mmlu,gsm8k]", "runtime=local"),
+        *(sys.executable, "-m", "ftbench.run", f"datasets=[{options.datasets}]", "runtime=local"),
         *(f"backend={backend}", f"backend.max_out_len={options.max_out_len}", "reuse=never"),
         "baseline=none",
         *(f"runtime.num_gpus={options.num_gpus}", "tracking=none", *options.options),
-        f"limit={3 if options.tiny else options.rows}",
         override("model.base", model),
         override("data_dir", folder),
         override("workspace", workspace),
@@ -97,7 +110,9 @@ def measure(
     (run_dir,) = run_dirs(workspace)
     files = RunFiles(run_dir)
     result = read_result(files.summary)
-    assert [(d.name, d.status) for d in result.datasets] == [("mmlu", OK), ("gsm8k", OK)]
+    assert {d.name: d.status for d in result.datasets} == dict.fromkeys(
+        options.datasets.split(","), OK
+    )
     print(f"{backend}: {result.model.parallel or '1 copy'}; batches of {result.model.batches}")
     subsets = [subset for dataset in result.datasets for subset in dataset.subsets]
     samples = [sample for s in subsets for sample in read_samples(files.samples(s.abbr))]
@@ -111,7 +126,7 @@ def measure(
         [python, ALONE, backend, model, asked],
         env={**os.environ, **threads},
         check=True,
-        capture_output=True,
+        stdout=subprocess.PIPE,
         text=True,
     )
     alone_s = float(alone.stdout.splitlines()[-1])
