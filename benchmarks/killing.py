@@ -214,10 +214,15 @@ class Killer:
         """One start and one kill; the exit code when the command ended well before it."""
         draw = random.Random(f"{self.seed}.{number}")
         target = draw.choice([LAUNCHER, PROGRAM, BOTH])
+        # What an earlier launcher left goes on asking until this one stops it: no moment of its.
+        left_over = self._sessions()
         process = self.evaluation.start()
-        moment = self._wait_for_moment(draw, number, process)
+        moment = self._wait_for_moment(draw, number, process, left_over)
         if process.poll() == 0:
             return 0
+        if target == PROGRAM and self._sessions() <= left_over:
+            # The launcher would only go on, to the end, with a program of its own.
+            target = BOTH
         before = len(self.evaluation.asked)
         hit = self._strike(target, process)
         kill = Kill(target, moment, before, hit)
@@ -232,7 +237,11 @@ class Killer:
         return None
 
     def _wait_for_moment(
-        self, draw: random.Random, number: int, process: subprocess.Popen[bytes]
+        self,
+        draw: random.Random,
+        number: int,
+        process: subprocess.Popen[bytes],
+        left_over: set[int],
     ) -> str:
         left = self.kills - number
         start, what = draw.random(), draw.random()
@@ -250,12 +259,24 @@ class Killer:
             return f"{seconds:.1f} s after the last batch"
         # On average what is left is spread evenly over the kills that are left.
         wanted = asked + 1 + int(start * min(remaining - 1, 2 * remaining / left))
-        _wait(
-            lambda: process.poll() is not None or len(self.evaluation.asked) >= wanted, _PATIENCE_S
-        )
+
+        def has_come() -> bool:
+            if len(self.evaluation.asked) < wanted:
+                return False
+            return not left_over & self._sessions()
+
+        _wait(lambda: process.poll() is not None or has_come(), _PATIENCE_S)
         seconds = draw.random() * 0.5
         _wait(lambda: process.poll() is not None, seconds)
         return f"{seconds:.1f} s into batch {wanted}"
+
+    def _sessions(self) -> set[int]:
+        """Of the programs that are at work: each has one of its own, with all its children."""
+        found = set()
+        for pid in self.evaluation.programs():
+            with contextlib.suppress(ProcessLookupError):
+                found.add(os.getsid(pid))
+        return found
 
     def _has_ended(self, batches: int) -> bool:
         files = self.evaluation.files
