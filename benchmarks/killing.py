@@ -215,12 +215,12 @@ class Killer:
         draw = random.Random(f"{self.seed}.{number}")
         target = draw.choice([LAUNCHER, PROGRAM, BOTH])
         # What an earlier launcher left goes on asking until this one stops it: no moment of its.
-        left_over = self._sessions()
+        left_over = set(self.evaluation.programs())
         process = self.evaluation.start()
         moment = self._wait_for_moment(draw, number, process, left_over)
         if process.poll() == 0:
             return 0
-        if target == PROGRAM and self._sessions() <= left_over:
+        if target == PROGRAM and set(self.evaluation.programs()) <= left_over:
             # The launcher would only go on, to the end, with a program of its own.
             target = BOTH
         before = len(self.evaluation.asked)
@@ -263,20 +263,12 @@ class Killer:
         def has_come() -> bool:
             if len(self.evaluation.asked) < wanted:
                 return False
-            return not left_over & self._sessions()
+            return not left_over & set(self.evaluation.programs())
 
         _wait(lambda: process.poll() is not None or has_come(), _PATIENCE_S)
         seconds = draw.random() * 0.5
         _wait(lambda: process.poll() is not None, seconds)
         return f"{seconds:.1f} s into batch {wanted}"
-
-    def _sessions(self) -> set[int]:
-        """Of the programs that are at work: each has one of its own, with all its children."""
-        found = set()
-        for pid in self.evaluation.programs():
-            with contextlib.suppress(ProcessLookupError):
-                found.add(os.getsid(pid))
-        return found
 
     def _has_ended(self, batches: int) -> bool:
         files = self.evaluation.files
