@@ -2,28 +2,17 @@
 
 from __future__ import annotations
 
-import json
-import os
-import subprocess
 from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[3]
+from tests.real.evaluation.in_environment import run_in_environment
 
 pytestmark = pytest.mark.opencompass
 
 
 def test_the_criterion_says_what_it_said(eval_python: Path, tmp_path: Path) -> None:
-    script = Path(__file__).with_name("stop_words.py")
-    environ = {
-        "PATH": os.environ["PATH"],
-        "HOME": str(tmp_path),
-        "PYTHONPATH": os.pathsep.join(map(str, [ROOT, ROOT / "docker" / "opencompass"])),
-    }
-    done = subprocess.run([eval_python, script], env=environ, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-    own, remembered = json.loads(done.stdout.splitlines()[-1])
+    own, remembered = run_in_environment(eval_python, "stop_words.py", tmp_path)
     assert len(own) == 3
     for upstream, ours in zip(own, remembered, strict=True):
         assert ours["said"] == upstream["said"]
